@@ -1,0 +1,60 @@
+# make audit   the main job: installs and audits the shipped stack
+# make test    sets up everything and runs all tests
+# make lint    ruff and mypy
+# make bench   start-up and audit time, beside other tools
+# make docs    writes the outputs that README.md shows
+# make conformance CORPUS=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+JOBS ?= auto
+SOURCES := infra_audit tests docs benchmarks hatch_build.py
+
+.PHONY: audit test lint format bench docs conformance wheel clean
+.DELETE_ON_ERROR:
+
+audit: $(VENV)/.installed
+	$(BIN)/infra-audit check stack
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+conformance: $(VENV)/.dev
+	@test -n "$(CORPUS)" -a -n "$(ORACLE)" || { echo "usage: make conformance CORPUS=folder ORACLE=file"; exit 2; }
+	$(BIN)/python -m tests.conformance "$(CORPUS)" "$(ORACLE)"
+
+wheel: $(VENV)/.dev
+	$(PIP) wheel --no-deps -w dist .
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "infra-audit needs Python 3.11 or newer"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis policies/.cache
