@@ -1,0 +1,135 @@
+"""What an audit says: findings, gaps, errors, and the report that holds them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from infra_audit.errors import InfraAuditError
+from infra_audit.source import Span
+
+__all__ = ["DeploymentInfo", "Finding", "Gap", "Problem", "Related", "Report", "Severity", "SubjectRef", "Suppression"]
+
+
+class Severity(IntEnum):
+    """How bad a finding is; greater is worse."""
+
+    info = 1
+    warning = 2
+    error = 3
+
+
+class SubjectRef(NamedTuple):
+    """The name of a subject in a report, such as ("service", "redis")."""
+
+    kind: str
+    name: str
+
+
+class Related(NamedTuple):
+    """Another place that a finding rests on, with what stands there."""
+
+    span: Span
+    note: str
+
+
+class Suppression(NamedTuple):
+    """Why a finding does not count: where it was switched off, and the reason given there."""
+
+    by: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Finding:
+    """A policy that does not hold for a subject.
+
+    ``place`` is where the caret stands; it must be a span, so a finding without a place cannot be
+    made. ``evidence`` is what the fingerprint rests on beside policy and subject: stable when
+    lines move or the message is reworded. ``value`` and ``expected`` are plain JSON values.
+    """
+
+    policy: str
+    severity: Severity
+    deployment: str
+    subject: SubjectRef
+    message: str
+    place: Span
+    value: Any = None
+    expected: Any = None
+    related: tuple[Related, ...] = ()
+    fix: str = ""
+    evidence: str = ""
+    fixable: bool = False
+    suppressed: Suppression | None = None
+    folded: bool = False
+    """True for a comparison with a plan that was not adopted: text reports fold these."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.place, Span):
+            raise TypeError(f"finding of {self.policy} without a place")
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits, the same for the same policy, subject and evidence."""
+        text = "\0".join((self.policy, self.subject.kind, self.subject.name, self.evidence))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(slots=True, frozen=True)
+class Gap:
+    """A policy that could not be decided for a subject, and why. ``internal`` marks a defect of ours."""
+
+    policy: str
+    deployment: str
+    subject: SubjectRef
+    why: str
+    internal: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Problem:
+    """Something that loading a deployment met.
+
+    ``kind`` names the policy family that speaks of it: "invalid" (Compose refuses it), "silent"
+    (Compose accepts it and does something else), "unknown-key", "obsolete", "ineffective" (a limit
+    that is accepted and dropped), "version-needed", "gap" (cannot be decided here, such as an
+    include from the network). ``subject`` is the part of the deployment that it is about.
+    """
+
+    kind: str
+    message: str
+    span: Span
+    subject: SubjectRef = SubjectRef("deployment", "")
+    related: tuple[Related, ...] = ()
+
+
+class DeploymentInfo(NamedTuple):
+    """A deployment as reports name it. ``notes`` are lines such as which files were merged."""
+
+    name: str
+    source: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """All that one run found. Order: as met; reporters sort."""
+
+    deployments: list[DeploymentInfo] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    errors: list[InfraAuditError] = field(default_factory=list)
+
+    def active(self) -> list[Finding]:
+        """The findings that are not suppressed."""
+        return [finding for finding in self.findings if finding.suppressed is None]
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """2 when the job was not wholly done, 1 when an active finding is at least ``fail_on``, else 0."""
+        if self.errors or any(gap.internal for gap in self.gaps):
+            return 2
+        return int(any(finding.severity >= fail_on for finding in self.active()))

@@ -1,0 +1,110 @@
+"""Sizes, CPU counts and durations as Compose writes them, and the shell's way to split words.
+
+Sources: github.com/docker/go-units (sizes), Go's time.ParseDuration, POSIX shell quoting.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "format_bytes",
+    "format_duration",
+    "parse_bytes",
+    "parse_duration",
+    "split_words",
+]
+
+_SIZE = re.compile(r"([0-9.eE+_-]*[0-9.]) ?([kmgtpKMGTP]?)([iI]?[bB])?")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def parse_bytes(text: str) -> int | None:
+    """A size in bytes, or None where the text is none. All suffixes are binary: 1kb = 1k = 1KiB = 1024."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        return None
+    number, suffix, tail = match.groups()
+    if tail and tail.lower() == "ib" and not suffix:
+        return None
+    try:
+        size = float(number.replace("_", "x"))  # Python would take 1_000; Go does not
+    except ValueError:
+        return None
+    return None if size < 0 else int(size * 1024 ** _POWERS[suffix.lower()])
+
+
+def format_bytes(size: float) -> str:
+    """A size for people: 2 GiB, 1.5 GiB, 512 MiB, 300 B."""
+    for suffix, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
+        unit = 1024**power
+        if abs(size) >= unit:
+            return f"{size / unit:.2f}".rstrip("0").rstrip(".") + f" {suffix}"
+    return f"{size:g} B"
+
+
+_DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": 86_400 * 10**9,
+    "w": 604_800 * 10**9,
+}
+
+
+def parse_duration(text: str) -> int | None:
+    """A duration in nanoseconds, or None where the text is none; a unit is required, "0" apart."""
+    text = text.strip()
+    sign = 1
+    if text[:1] in "+-" and text:
+        sign = -1 if text[0] == "-" else 1
+        text = text[1:]
+    if text == "0":
+        return 0
+    total = 0.0
+    at = 0
+    while at < len(text):
+        match = _DURATION_PART.match(text, at)
+        if match is None:
+            return None
+        total += float(match[1]) * _NANOSECONDS[match[2]]
+        at = match.end()
+    return sign * round(total) if at else None
+
+
+def format_duration(nanoseconds: int) -> str:
+    """A duration as Go prints it: 1m30s, 1h0m0s, 1.5s, 500ms, 0s."""
+    if nanoseconds == 0:
+        return "0s"
+    sign = "-" if nanoseconds < 0 else ""
+    rest = abs(nanoseconds)
+    if rest < 10**9:
+        for suffix, unit in (("ms", 10**6), ("µs", 10**3), ("ns", 1)):
+            if rest >= unit:
+                return f"{sign}{_decimal(rest, unit)}{suffix}"
+    minutes, rest = divmod(rest, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{_decimal(rest, 10**9)}s"
+    if hours:
+        return f"{sign}{hours}h{minutes}m{seconds}"
+    return f"{sign}{minutes}m{seconds}" if minutes else f"{sign}{seconds}"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, part = divmod(value, unit)
+    if not part:
+        return str(whole)
+    return f"{whole}.{part:0{len(str(unit)) - 1}d}".rstrip("0")
+
+
+def split_words(text: str) -> list[str]:
+    """Words of a command line as a POSIX shell splits them; raises ValueError on an open quote."""
+    import shlex
+
+    return shlex.split(text, posix=True)
