@@ -1,0 +1,66 @@
+"""YAML scalars as Docker Compose reads them: YAML 1.2 with what is left of 1.1.
+
+Compose reads with go-yaml, so integers may be hexadecimal (0x1F), octal (0755, 0o755), binary
+(0b11) and grouped (1_000); `yes`, `no`, `on` and `off` are strings; a date is a date.
+Source: the resolver of go.yaml.in/yaml, and its answers through `docker compose config`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from infra_audit.tree import Scalar
+
+__all__ = ["Timestamp", "resolve_plain"]
+
+_WORDS: dict[str, Scalar] = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    ".nan": float("nan"),
+    ".NaN": float("nan"),
+    ".NAN": float("nan"),
+} | {sign + word: float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
+
+_MAYBE_NUMBER = frozenset("+-.0123456789")
+_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_TIMESTAMP = re.compile(
+    r"[0-9]{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12][0-9]|3[01])"
+    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
+)
+_INTEGER_BITS = 64
+
+
+class Timestamp(str):
+    """An unquoted date: text that no typed place in a Compose file accepts."""
+
+    __slots__ = ()
+
+
+def resolve_plain(text: str) -> Scalar:
+    """The value of an unquoted, untagged scalar."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _MAYBE_NUMBER:
+        return text
+    if _TIMESTAMP.match(text):
+        return Timestamp(text)
+    digits = text.replace("_", "")
+    match = _INTEGER.match(digits)
+    if match:
+        sign, hexadecimal, octal, binary, decimal = match.groups()
+        for group, base in ((hexadecimal, 16), (octal, 8), (binary, 2), (decimal, 10)):
+            if group is not None:
+                number = int(group, base)
+                if number < 2**_INTEGER_BITS:
+                    return -number if sign == "-" else number
+    return float(digits) if _FLOAT.match(digits) else text
