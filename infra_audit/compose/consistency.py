@@ -1,0 +1,286 @@
+"""What Compose refuses only after all files are merged: names that lead nowhere, values that clash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from infra_audit.compose.problems import Path, Problems
+from infra_audit.finding import Related
+from infra_audit.source import Span
+from infra_audit.tree import HOLE, Node
+
+__all__ = ["check_consistency"]
+
+
+def check_consistency(tree: Node, problems: Problems) -> None:
+    """Tell ``problems`` everything in the canonical tree that Compose does not accept."""
+    services = _section(tree, "services")
+    for name, service in services.items():
+        if service.is_mapping:
+            _Service(name, service, tree, services, problems).check()
+    _container_names(services, problems)
+    _cycles(services, problems)
+    _resources(tree, problems)
+
+
+def _section(tree: Node, key: str) -> dict[str, Node]:
+    node = tree.get(key)
+    return node.value if node is not None and node.is_mapping else {}
+
+
+def _text(node: Node | None) -> str:
+    return node.value if node is not None and isinstance(node.value, str) and HOLE not in node.value else ""
+
+
+def _number(node: Node | None) -> float:
+    if node is None or node.value is None or (isinstance(node.value, str) and HOLE in node.value):
+        return 0.0
+    return float(node.value)
+
+
+class _Service:
+    """The checks of one service."""
+
+    def __init__(self, name: str, service: Node, tree: Node, services: Mapping[str, Node], problems: Problems) -> None:
+        self.name = name
+        self.service = service
+        self.tree = tree
+        self.services = services
+        self.problems = problems
+        self.path: Path = ("services", name)
+
+    def refuse(self, place: Node | Span, message: str, *related: Related) -> None:
+        self.problems.refuse(place, self.path, f"service {self.name} {message}", *related)
+
+    def check(self) -> None:
+        get = self.service.get
+        if get("image") is None and get("build") is None and get("provider") is None:
+            self.refuse(self.service, "has neither an image nor a build context")
+        inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
+        if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
+            self.refuse(dockerfile, "gives both dockerfile and dockerfile_inline")
+        self._networks()
+        self._healthcheck()
+        for dependency, node in self._mapping("depends_on"):
+            required = node.get("required")
+            if dependency not in self.services and (required is None or required.value is not False):
+                self.refuse(node.key or node, f"depends on {dependency}, which is no service")
+        for key in ("network_mode", "ipc", "pid", "uts"):
+            shared = _text(get(key))
+            if shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
+                node = get(key)
+                assert node is not None
+                self.refuse(node, f"has {key} {shared}, which is no service")
+        self._references()
+        self._twice()
+        self._mounts()
+        self._devices()
+
+    def _mapping(self, *path: str) -> Iterator[tuple[str, Node]]:
+        node = self.service.get(*path)
+        return node.items() if node is not None else iter(())
+
+    def _entries(self, *path: str) -> list[Node]:
+        node = self.service.get(*path)
+        return node.entries() if node is not None else []
+
+    def _networks(self) -> None:
+        mode = self.service.get("network_mode")
+        declared = _section(self.tree, "networks")
+        networks = list(self._mapping("networks"))
+        if mode is not None and mode.value and networks:
+            related = Related((networks[0][1].key or networks[0][1].span), "networks are given here")
+            self.refuse(mode.key or mode, "has both network_mode and networks", related)
+        for network, node in networks:
+            if network not in declared:
+                self.refuse(node.key or node, f"is on the network {network}, which is not defined")
+
+    def _healthcheck(self) -> None:
+        test = self._entries("healthcheck", "test")
+        if test and _text(test[0]) and test[0].value not in ("CMD", "CMD-SHELL", "NONE"):
+            self.refuse(
+                test[0], f"has a healthcheck.test that starts with {test[0].value}; it must be CMD, CMD-SHELL or NONE"
+            )
+
+    def _references(self) -> None:
+        volumes = _section(self.tree, "volumes")
+        for mount in self._entries("volumes"):
+            kind, source = _text(mount.get("type")), mount.get("source")
+            if kind == "volume" and source is not None and _text(source) and source.value not in volumes:
+                hint = f"; a path is written ./{source.value}" if "/" in _text(source) else ""
+                self.refuse(source, f"mounts the volume {source.value}, which is not defined{hint}")
+            if kind == "bind" and (source is None or source.value == ""):
+                self.refuse(mount, "has a bind mount without a source")
+        for key, section in (("secrets", "secrets"), ("configs", "configs")):
+            self._defined(self._entries(key), section)
+        self._defined(self._entries("build", "secrets"), "secrets")
+        models = _section(self.tree, "models")
+        for model, node in self._mapping("models"):
+            if model not in models:
+                self.refuse(node.key or node, f"uses the model {model}, which is not defined")
+
+    def _defined(self, entries: list[Node], section: str) -> None:
+        declared = _section(self.tree, section)
+        for entry in entries:
+            source = entry.get("source")
+            if source is not None and _text(source) and source.value not in declared:
+                self.refuse(source, f"uses the {section[:-1]} {source.value}, which is not defined")
+
+    def _twice(self) -> None:
+        """Settings that can be given in two places must agree."""
+        get = self.service.get
+        scale, replicas = get("scale"), get("deploy", "replicas")
+        if (
+            scale is not None
+            and replicas is not None
+            and _number(scale) != _number(replicas)
+            and _known(scale, replicas)
+        ):
+            self.refuse(
+                scale,
+                f"has scale {scale.value} and deploy.replicas {replicas.value}",
+                Related(replicas.place, "replicas"),
+            )
+        for old, section, key in _TWICE:
+            first, limits = get(old), get("deploy", "resources", section)
+            if first is None or not _number(first) or limits is None or limits.value is None:
+                continue
+            second = limits.get(key)
+            if _number(first) != _number(second) and _known(first, second):
+                shown = "none" if second is None else second.span.text
+                place = second.place if second is not None else limits.place
+                self.refuse(
+                    first,
+                    f"has {old} {first.span.text} and deploy.resources.{section}.{key} {shown}",
+                    Related(place, "the other value"),
+                )
+        container = get("container_name")
+        count = replicas if replicas is not None else scale
+        if container is not None and container.value and count is not None and _number(count) > 1:
+            self.refuse(
+                container,
+                f"has a container_name and {int(_number(count))} replicas",
+                Related(count.place, "the replicas"),
+            )
+
+    def _mounts(self) -> None:
+        places: dict[str, Node] = {}
+        for node in [*self._entries("tmpfs"), *self._entries("volumes")]:
+            target = _text(node).split(":")[0] if node.is_scalar else _text(node.get("target"))
+            if not target:
+                if node.is_mapping and node.get("target") is None:
+                    self.refuse(node, "has a volume without a target")
+                continue
+            if target in places:
+                self.refuse(node, f"mounts {target} twice", Related(places[target].place, "first mounted here"))
+            places.setdefault(target, node)
+        for port in self._entries("ports"):
+            if port.is_mapping and port.get("target") is None:
+                self.refuse(port, "has a port without a target")
+
+    def _devices(self) -> None:
+        for device in [*self._entries("gpus"), *self._entries("deploy", "resources", "reservations", "devices")]:
+            count, ids = device.get("count"), device.get("device_ids")
+            if count is not None and ids is not None:
+                self.refuse(count, "asks for devices by count and by device_ids")
+        for host in self._entries("extra_hosts"):
+            if "=" not in str(host.value) and _text(host):
+                self.refuse(host, f"has the extra host {host.value} without an address")
+
+
+_TWICE = (
+    ("cpus", "limits", "cpus"),
+    ("mem_limit", "limits", "memory"),
+    ("pids_limit", "limits", "pids"),
+    ("mem_reservation", "reservations", "memory"),
+)
+
+
+def _known(*nodes: Node | None) -> bool:
+    return all(node is None or not (isinstance(node.value, str) and HOLE in node.value) for node in nodes)
+
+
+def _profiles(service: Node) -> set[str]:
+    profiles = service.get("profiles")
+    return {str(node.value) for node in profiles.entries()} if profiles is not None else set()
+
+
+def together(first: Node, second: Node) -> bool:
+    """True where two services can be active at once without asking for two profiles."""
+    ours, theirs = _profiles(first), _profiles(second)
+    return not ours or not theirs or bool(ours & theirs)
+
+
+def _container_names(services: Mapping[str, Node], problems: Problems) -> None:
+    owners: dict[str, tuple[str, Node]] = {}
+    for name, service in services.items():
+        node = service.get("container_name")
+        text = _text(node)
+        if node is None or not text:
+            continue
+        if text in owners and together(services[owners[text][0]], service):
+            other, first = owners[text]
+            message = f"service {name} has the container_name {text}, which service {other} has too"
+            problems.refuse(node, ("services", name), message, Related(first.place, "the other service"))
+        owners.setdefault(text, (name, node))
+
+
+def _cycles(services: Mapping[str, Node], problems: Problems) -> None:
+    """Circles in depends_on, each told once."""
+    state: dict[str, int] = {}
+    for start in services:
+        if start in state:
+            continue
+        way = [start]
+        stack = [iter(_dependencies(services[start]))]
+        state[start] = 1
+        while stack:
+            following = next(stack[-1], None)
+            if following is None:
+                state[way.pop()] = 2
+                stack.pop()
+                continue
+            name, node = following
+            if state.get(name) == 1:
+                circle = " → ".join([*way[way.index(name) :], name])
+                problems.refuse(node.key or node, ("services", way[-1]), f"dependencies run in a circle: {circle}")
+            elif name in services and name not in state:
+                state[name] = 1
+                way.append(name)
+                stack.append(iter(_dependencies(services[name])))
+
+
+def _dependencies(service: Node) -> list[tuple[str, Node]]:
+    node = service.get("depends_on")
+    return list(node.items()) if node is not None else []
+
+
+_ONE_OF = {"secrets": ("file", "environment"), "configs": ("file", "environment", "content")}
+
+
+def _resources(tree: Node, problems: Problems) -> None:
+    for name, volume in _section(tree, "volumes").items():
+        external = volume.get("external")
+        if external is None or external.value is not True:
+            continue
+        for key in volume.value:
+            if key not in ("name", "external") and not key.startswith("x-"):
+                place = volume.value[key]
+                problems.refuse(
+                    place.key or place,
+                    ("volumes", name),
+                    f"volume {name} is external and has the key {key}",
+                    Related(external.place, "external here"),
+                )
+    for section, keys in _ONE_OF.items():
+        for name, resource in _section(tree, section).items():
+            if not resource.is_mapping:
+                continue
+            external = resource.get("external")
+            given = [key for key in keys if key in resource.value]
+            if len(given) > 1:
+                message = f"{section[:-1]} {name} has {' and '.join(given)}; only one of them is allowed"
+                problems.refuse(resource.value[given[1]], (section, name), message)
+            elif not given and (external is None or external.value is not True) and "driver" not in resource.value:
+                message = f"{section[:-1]} {name} must have one of {', '.join(keys)}"
+                problems.refuse(resource, (section, name), message)

@@ -1,0 +1,311 @@
+"""One document, as written, to Compose's canonical form: types checked, short forms expanded.
+
+Every value keeps its place; pieces of a short form get the place of their piece. What Compose
+refuses is told to ``Problems`` and left out, so that later stages see only what has the right shape.
+Values that rest on unset variables stay text with a hole in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from infra_audit.compose.merge import unique
+from infra_audit.compose.numbers import as_text, parse_float, parse_integer
+from infra_audit.compose.problems import Path, Problems, dotted
+from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
+from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS, Invalid
+from infra_audit.readers.scalars import Timestamp
+from infra_audit.tree import HOLE, Node
+from infra_audit.units import format_duration, parse_bytes, parse_duration
+
+__all__ = ["decode", "expected"]
+
+_TYPE_NAMES: dict[type, str] = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    Timestamp: "an unquoted date",
+}
+_TRUE = frozenset({"y", "yes", "true", "on"})
+_FALSE = frozenset({"n", "no", "false", "off"})
+
+
+def decode(node: Node, shape: Shape, path: Path, problems: Problems) -> Node | None:
+    """The canonical form of a value, or None where Compose refuses it (which is then in ``problems``)."""
+    if node.value is None and not _takes_null(shape):
+        return node  # may be harmless where an earlier file gives the value; ``complete`` looks again
+    if isinstance(shape, Leaf):
+        return _leaf(node, shape, path, problems)
+    if isinstance(shape, Free):
+        return node
+    try:
+        if isinstance(shape, Object):
+            return _object(node, shape, path, problems)
+        if isinstance(shape, Table):
+            return _table(node, shape, path, problems)
+        return _array(node, shape, path, problems)
+    except Invalid as error:
+        problems.refuse(error.span or node, path, error.message)
+        return None
+
+
+def _takes_null(shape: Shape) -> bool:
+    return isinstance(shape, Free) or (isinstance(shape, Leaf) and type(None) in shape.types)
+
+
+def expected(shape: Shape) -> str:
+    """What a shape takes, in words: "text", "a list", …"""
+    if isinstance(shape, Leaf):
+        names = {_TYPE_NAMES[kind]: None for kind in (bool, int, float, str) if kind in shape.types}
+        return " or ".join(names)
+    if isinstance(shape, Array):
+        return "text or a list" if shape.single or shape.short in ("command", "test", "gpus") else "a list"
+    if isinstance(shape, Table):
+        return "a mapping or a list" if shape.short else "a mapping"
+    return "text or a mapping" if isinstance(shape, Object) and shape.short in _TEXT_FORMS else "a mapping"
+
+
+_TEXT_FORMS = frozenset({"context", "source", "device", "mount", "path", "ulimit"})
+
+
+def _wrong_type(node: Node, shape: Shape, path: Path, problems: Problems) -> None:
+    value = node.value
+    kind = "a mapping" if node.is_mapping else "a list" if node.is_list else _TYPE_NAMES.get(type(value), "null")
+    shown = f"{kind} ({as_text(value)})" if isinstance(value, (int, float, Timestamp)) else kind
+    hint = (
+        "; quote it"
+        if isinstance(value, (int, float, Timestamp)) and isinstance(shape, Leaf) and str in shape.types
+        else ""
+    )
+    problems.refuse(node, path, f"{dotted(path)} must be {expected(shape)}, not {shown}{hint}")
+
+
+# -- collections ----------------------------------------------------------------------------------
+
+
+def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node | None:
+    if shape.short == "ulimit" and node.is_scalar:
+        return _leaf(node, _ULIMIT, path, problems)
+    form = FORMS.get(shape.short)
+    if form is not None:
+        node = form(node, path, problems)
+    if not node.is_mapping:
+        _wrong_type(node, shape, path, problems)
+        return None
+    children: dict[str, Node] = {}
+    for key, child in node.value.items():
+        field = shape.fields.get(key)
+        if field is None:
+            if key.startswith("x-") and shape.extensions:
+                children[key] = child
+            elif shape.open:
+                problems.add("unknown-key", f"{dotted(path)}: {key} is no key that Compose knows", child, path)
+            else:
+                problems.refuse(
+                    child.key or child, (*path, key), f"{dotted(path)}: unknown key {key}{_hint(key, shape)}"
+                )
+            continue
+        decoded = decode(child, field, (*path, key), problems)
+        if decoded is not None:
+            children[key] = decoded
+    return node.with_value(children)
+
+
+_ULIMIT = Leaf(frozenset({int, str}), "integer", keep=True)
+
+
+def _hint(key: str, shape: Object) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, shape.fields, n=1, cutoff=0.8)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _table(node: Node, shape: Table, path: Path, problems: Problems) -> Node | None:
+    if node.is_list and shape.short:
+        node = TABLE_FORMS[shape.short](node, path, problems)
+    if not node.is_mapping:
+        _wrong_type(node, shape, path, problems)
+        return None
+    children: dict[str, Node] = {}
+    for key, child in node.value.items():
+        if shape.keys and not re.fullmatch(shape.keys, key):
+            if not key.startswith("x-"):
+                problems.refuse(child.key or child, (*path, key), f"{dotted(path)}: {key!r} is no valid name here")
+            continue
+        decoded = decode(child, shape.value, (*path, key), problems)
+        if decoded is not None:
+            children[key] = decoded
+    return node.with_value(children)
+
+
+def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | None:
+    if shape.short:
+        node = LIST_FORMS[shape.short](node, path, problems)
+    if node.is_scalar and isinstance(node.value, str) and shape.single:
+        node = node.with_value([Node(node.value, node.span, None, node.hops, plain=node.plain)])
+    if not node.is_list:
+        if node.value is None:
+            return node
+        _wrong_type(node, shape, path, problems)
+        return None
+    items: list[Node] = []
+    seen: set[Any] = set()
+    for index, child in enumerate(node.value):
+        decoded = decode(child, shape.item, (*path, index), problems)
+        if decoded is None:
+            continue
+        if decoded.value is None:
+            _wrong_type(child, shape.item, (*path, index), problems)
+            continue
+        if shape.key == "refuse" and decoded.is_scalar:
+            if decoded.value in seen:
+                problems.refuse(child, (*path, index), f"{dotted(path)}: {decoded.value} is given twice")
+                continue
+            seen.add(decoded.value)
+        items.append(decoded)
+    return node.with_value(unique(items, shape.key))
+
+
+# -- scalars --------------------------------------------------------------------------------------
+
+
+def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node | None:
+    value = node.value
+    if type(value) not in leaf.types:
+        _wrong_type(node, leaf, path, problems)
+        return None
+    if type(value) is str and HOLE in value:
+        return node
+    try:
+        cast = _CASTS[leaf.cast](value, node, path, problems)
+    except Invalid as error:
+        problems.refuse(node, path, f"{dotted(path)}: {error.message}")
+        return None
+    if leaf.choices and cast not in leaf.choices:
+        problems.refuse(node, path, f"{dotted(path)} must be one of {', '.join(sorted(leaf.choices))}, not {cast}")
+        return None
+    if leaf.pattern and not re.search(leaf.pattern, str(cast)):
+        problems.refuse(node, path, f"{dotted(path)}: {cast!r} is not allowed here")
+        return None
+    if type(value) is int and (
+        (leaf.low is not None and value < leaf.low) or (leaf.high is not None and value > leaf.high)
+    ):
+        problems.refuse(node, path, f"{dotted(path)}: {value} is out of range")
+        return None
+    return node if cast is value else node.with_value(cast)
+
+
+def _flag(value: Any, node: Node, path: Path, problems: Problems) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = value.lower()
+    if word in _TRUE or word in _FALSE:
+        meant = word in _TRUE
+        if word not in ("true", "false"):
+            problems.add("silent", f"{dotted(path)}: {value} is read as {str(meant).lower()}; write that", node, path)
+        return meant
+    raise Invalid(f"{value!r} is neither true nor false")
+
+
+def _integer(value: Any, node: Node, path: Path, problems: Problems) -> int:
+    if isinstance(value, str):
+        number = parse_integer(value)
+        if number is None:
+            raise Invalid(f"{value!r} is no whole number")
+        return number
+    return int(value)
+
+
+def _fraction(value: Any, node: Node, path: Path, problems: Problems) -> float:
+    if isinstance(value, str):
+        number = parse_float(value)
+        if number is None:
+            hint = "; CPUs are written as a fraction such as 0.5" if value.endswith("m") else ""
+            raise Invalid(f"{value!r} is no number{hint}")
+        return number
+    return float(value)
+
+
+def _size(value: Any, node: Node, path: Path, problems: Problems) -> str:
+    if isinstance(value, float):
+        message = f"{dotted(path)}: the unquoted {node.span.text} is no whole number of bytes; Compose sets no limit"
+        problems.add("ineffective", message, node, path)
+        return "0"
+    if isinstance(value, int):
+        if value == 0 and path[-1] in _LIMITS:
+            problems.add("ineffective", f"{dotted(path)}: 0 means that there is no limit", node, path)
+        return str(value)
+    number = parse_bytes(value)
+    if number is None:
+        hint = ""
+        if value[-2:-1] in "kmgtKMGT" and value.endswith("i"):
+            hint = f"; write {value}B or {value[:-1].lower()}"
+        raise Invalid(f"{value!r} is no size{hint}")
+    if number == 0 and path[-1] in _LIMITS:
+        problems.add("ineffective", f"{dotted(path)}: {value} means that there is no limit", node, path)
+    return str(number)
+
+
+_LIMITS = frozenset({"mem_limit", "memory"})
+
+
+def _duration(value: Any, node: Node, path: Path, problems: Problems) -> str:
+    nanoseconds = parse_duration(value)
+    if nanoseconds is None:
+        hint = f"; a unit is missing, as in {value}s" if parse_float(value) is not None else ""
+        raise Invalid(f"{value!r} is no duration{hint}")
+    return format_duration(nanoseconds)
+
+
+def _mode(value: Any, node: Node, path: Path, problems: Problems) -> str:
+    if isinstance(value, str):
+        if not re.fullmatch(r"[0-7]+", value):
+            raise Invalid(f"{value!r} is no file mode")
+        value = int(value, 8)
+    return f"0{int(value):o}"
+
+
+def _count(value: Any, node: Node, path: Path, problems: Problems) -> int:
+    if value == "all":
+        return -1
+    number = parse_integer(value) if isinstance(value, str) else int(value)
+    if number is None:
+        raise Invalid(f"{value!r} is neither a number nor all")
+    return number
+
+
+def _port_text(value: Any, node: Node, path: Path, problems: Problems) -> str:
+    if isinstance(value, float):
+        raise Invalid(f"{as_text(value)} is no port")
+    return str(value)
+
+
+def _pair(value: Any, node: Node, path: Path, problems: Problems) -> str:
+    if node.plain and not isinstance(value, str) and value is not None:
+        written = node.span.text
+        if as_text(value) != written and path[2:3] == ("environment",):
+            problems.add(
+                "silent", f"{dotted(path)}: {written} reaches the container as {as_text(value)}; quote it", node, path
+            )
+    return as_text(value)
+
+
+_CASTS: dict[str, Callable[[Any, Node, Path, Problems], Any]] = {
+    "text": lambda value, *_: value,
+    "published": lambda value, *_: value,
+    "option": lambda value, *_: as_text(value),
+    "pair": _pair,
+    "nullable": lambda value, *rest: None if value is None else _pair(value, *rest),
+    "flag": _flag,
+    "integer": _integer,
+    "fraction": _fraction,
+    "size": _size,
+    "duration": _duration,
+    "mode": _mode,
+    "count": _count,
+    "port_text": _port_text,
+}

@@ -1,0 +1,83 @@
+"""What a shape is: how a key of a Compose file is read, merged and printed. The table is ``schema``.
+
+Reading: which YAML types a key takes and what they become (``Leaf.cast``, short forms).
+Merging: mappings merge by key, lists append (``Array.key`` says which entries are the same),
+leaves are replaced; ``Leaf.replace`` also takes a null from a later file.
+Printing: zero values are left out unless ``keep``; ``always`` fields are printed even when absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+__all__ = ["Array", "Free", "Leaf", "Object", "Shape", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar. ``types``: the YAML types that are accepted; ``cast``: what it becomes (see ``decode``)."""
+
+    types: frozenset[type]
+    cast: str
+    keep: bool = False
+    replace: bool = False
+    choices: frozenset[str] = frozenset()
+    pattern: str = ""
+    low: int | None = None
+    high: int | None = None
+    null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A mapping with known keys. ``extensions``: ``x-`` keys are taken (and not printed); ``open``: so is any
+    other. ``short``: its short form (see ``short_forms``). ``merge``: a merge rule of its own (see ``merge``).
+    ``names``: keys that are printed otherwise than they are written."""
+
+    fields: Mapping[str, Shape]
+    required: tuple[str, ...] = ()
+    always: Mapping[str, Any] = field(default_factory=dict)
+    short: str = ""
+    null: bool = False
+    extensions: bool = True
+    open: bool = False
+    merge: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A mapping from free names to values. ``short``: how a list is read ("pairs", "names", "")."""
+
+    value: Shape
+    short: str = ""
+    keys: str = ""
+    null: bool = False
+    keep: bool = False
+    atomic: bool = False
+    """True where a later file replaces an entry whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A list. ``single``: a lone text is a list of one. ``key``: which entries are the same (see ``merge``);
+    "refuse": equal entries are refused; "": equal entries stay. ``short``: a short form of the whole."""
+
+    item: Shape
+    single: bool = False
+    key: str = ""
+    short: str = ""
+    replace: bool = False
+    null: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Anything, printed as it is."""
+
+
+Shape: TypeAlias = Leaf | Object | Table | Array | Free

@@ -1,0 +1,439 @@
+"""Compose's short forms, expanded: ports, mounts, devices, pairs, names, hosts, commands.
+
+Each function takes the node as written and gives the long form; what is already long comes back as
+it is. Pieces carry the place of their piece of the text where the text stands as it was written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from infra_audit.compose.problems import Path, Problems, dotted
+from infra_audit.compose.words import command_words
+from infra_audit.source import Hop, Span
+from infra_audit.tree import HOLE, Node
+
+__all__ = ["FORMS", "LIST_FORMS", "TABLE_FORMS", "Invalid"]
+
+
+class Invalid(Exception):
+    """A value that Compose refuses; ``span`` is its place where that is not the whole node."""
+
+    def __init__(self, message: str, span: Span | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.span = span
+
+
+Form: TypeAlias = Callable[[Node, Path, Problems], Node]
+
+
+def piece(node: Node, start: int, end: int) -> Span:
+    """The place of characters ``start`` to ``end`` of a text node; the whole where it was not written so."""
+    written = node.span.text
+    text = node.value
+    if written == text:
+        return node.span.part(start, end)
+    if len(written) == len(text) + 2 and written[1:-1] == text:
+        return node.span.part(start + 1, end + 1)
+    return node.span
+
+
+def _part(node: Node, start: int, end: int, value: object = None) -> Node:
+    text = node.value[start:end]
+    return Node(text if value is None else value, piece(node, start, end), None, node.hops)
+
+
+def _number(node: Node, start: int, end: int, number: int) -> Node:
+    return Node(number, piece(node, start, end), None, node.hops)
+
+
+# -- lists of ports -------------------------------------------------------------------------------
+
+_HIGHEST_PORT = 65535
+_PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+def ports(node: Node, path: Path, problems: Problems) -> Node:
+    if not node.is_list:
+        return node
+    found: list[Node] = []
+    for index, item in enumerate(node.value):
+        value = item.value
+        if isinstance(value, bool) or isinstance(value, float) or value is None:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: {item.span.text or 'null'} is no port")
+        elif isinstance(value, int):
+            found.append(item.with_value(_long_port(item, {"target": item.with_value(value)})))
+        elif isinstance(value, str):
+            try:
+                found.extend(_short_ports(item))
+            except Invalid as error:
+                problems.refuse(error.span or item, (*path, index), f"{dotted((*path, index))}: {error.message}")
+        elif item.is_mapping and "target" not in value:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: the target port is missing")
+        elif item.is_mapping:
+            found.append(item.with_value(_long_port(item, value)))
+        else:
+            found.append(item)
+    return node.with_value(found)
+
+
+def _long_port(item: Node, fields: dict[str, Node]) -> dict[str, Node]:
+    return {"mode": Node("ingress", item.span), "protocol": Node("tcp", item.span)} | fields
+
+
+def _short_ports(item: Node) -> list[Node]:
+    """All ports of one short form: [[ip:]host:]container[/protocol], either side a range."""
+    text: str = item.value
+    body, slash, protocol = text.partition("/")
+    if slash and "/" in protocol:
+        raise Invalid(f"{text!r} is no port")
+    parts = body.split(":")
+    container_at = len(body) - len(parts[-1])
+    host_at = container_at - len(parts[-2]) - 1 if len(parts) > 1 else container_at
+    host = parts[-2] if len(parts) > 1 else ""
+    address = ":".join(parts[:-2])
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    if address and HOLE not in address:
+        try:
+            ipaddress.ip_address(address.split("%")[0])
+        except ValueError:
+            raise Invalid(f"{address!r} is no IP address", piece(item, 0, len(address))) from None
+    if not parts[-1]:
+        raise Invalid(f"{text!r} names no container port")
+    if protocol.lower() not in _PROTOCOLS and slash and HOLE not in protocol:
+        raise Invalid(f"{protocol!r} is no protocol; tcp, udp and sctp are", piece(item, len(body) + 1, len(text)))
+    if slash and not protocol:
+        raise Invalid(f"{text!r} names no protocol after the slash")
+
+    shared: dict[str, Node] = {"mode": Node("ingress", item.span)}
+    if address:
+        shared["host_ip"] = Node(address, piece(item, 0, max(host_at - 1, 0)), None, item.hops)
+    shared["protocol"] = (
+        Node(protocol.lower(), piece(item, len(body) + 1, len(text)), None, item.hops)
+        if slash
+        else Node("tcp", item.span)
+    )
+    container_span = (container_at, len(body))
+    host_span = (host_at, host_at + len(host))
+    if HOLE in parts[-1] or HOLE in host:
+        fields = dict(shared)
+        fields["target"] = _part(item, *container_span)
+        if HOLE not in parts[-1]:
+            first, last = _range(parts[-1], "container port", item, container_span)
+            if first == last:
+                fields["target"] = _number(item, *container_span, first)
+        if host:
+            fields["published"] = _part(item, *host_span)
+        return [item.with_value(fields)]
+    first, last = _range(parts[-1], "container port", item, container_span)
+    outer = _range(host, "host port", item, host_span) if host else None
+    if outer and outer[1] - outer[0] != last - first and first != last:
+        raise Invalid(f"{text!r}: the ranges of host and container ports differ in length")
+    found = []
+    for step in range(last - first + 1):
+        fields = dict(shared)
+        fields["target"] = _number(item, *container_span, first + step)
+        if outer:
+            single = first == last and outer[0] != outer[1]
+            published = f"{outer[0]}-{outer[1]}" if single else str(outer[0] + step)
+            fields["published"] = _part(item, *host_span, published)
+        found.append(item.with_value(fields))
+    return sorted(found, key=lambda port: str(port.value["target"].value))
+
+
+def _range(text: str, what: str, item: Node, at: tuple[int, int]) -> tuple[int, int]:
+    start, dash, end = text.partition("-")
+    if not start.isdecimal() or (dash and not end.isdecimal()):
+        raise Invalid(f"{text!r} is no {what}", piece(item, *at))
+    first = int(start)
+    last = int(end) if dash else first
+    if last < first or last > _HIGHEST_PORT:
+        reason = f"above {_HIGHEST_PORT}" if last > _HIGHEST_PORT else "a range that runs backwards"
+        raise Invalid(f"{what} {text} is {reason}", piece(item, *at))
+    return first, last
+
+
+# -- mounts, devices and other single entries -----------------------------------------------------
+
+_DRIVE = re.compile(r"[^\W\d_]:")
+_PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+_LABELS = ("z", "Z")
+_TINY_SPEC = 2
+
+
+def mount(node: Node, path: Path, problems: Problems) -> Node:
+    text = node.value
+    if not isinstance(text, str):
+        return node
+    if not text:
+        raise Invalid(f"{dotted(path)}: the volume is empty")
+    sections = _sections(text)
+    if any(start == end for start, end in sections):
+        raise Invalid(f"{dotted(path)}: {text!r} has an empty part between colons")
+    if len(sections) > 3:
+        raise Invalid(f"{dotted(path)}: {text!r} has too many colons")
+    fields: dict[str, Node] = {}
+    source = ""
+    target_at = sections[0] if len(sections) == 1 else sections[1]
+    if len(sections) > 1:
+        source = text[slice(*sections[0])]
+    bind: dict[str, Node] = {}
+    volume: dict[str, Node] = {}
+    if len(sections) == 3:
+        start = sections[2][0]
+        for option in text[slice(*sections[2])].split(","):
+            here = _part(node, start, start + len(option))
+            start += len(option) + 1
+            if option in ("ro", "rw"):
+                fields["read_only"] = here.with_value(option == "ro")
+            elif option == "nocopy":
+                volume["nocopy"] = here.with_value(True)
+            elif option in _PROPAGATIONS:
+                bind["propagation"] = here
+            elif option in _LABELS:
+                bind["selinux"] = here
+    is_bind = is_path(source)
+    fields["type"] = Node("bind" if is_bind else "volume", node.span, None, node.hops)
+    if source:
+        fields["source"] = _part(node, *sections[0])
+    target = text[slice(*target_at)]
+    fields["target"] = _part(node, *target_at, target if HOLE in target else posixpath.normpath(target))
+    if is_bind:
+        fields["bind"] = Node(bind | {"create_host_path": Node(True, node.span)}, node.span)
+    elif bind:
+        fields["bind"] = Node(bind, node.span)
+    if volume or (not is_bind and len(text) > _TINY_SPEC):
+        fields["volume"] = Node(volume, node.span)
+    return node.with_value(fields)
+
+
+def is_path(source: str) -> bool:
+    """True where a volume's source is a path of the host and no volume's name."""
+    return bool(source) and (source[0] in "./~" or source.startswith("\\\\") or bool(_DRIVE.match(source)))
+
+
+def _sections(text: str) -> list[tuple[int, int]]:
+    """The parts between colons; a single letter before a colon is a Windows drive and no part."""
+    if len(text) <= _TINY_SPEC:
+        return [(0, len(text))]
+    found = []
+    start = 0
+    for index, char in enumerate(text):
+        if char == ":" and not (index - start == 1 and text[start].isalpha()):
+            found.append((start, index))
+            start = index + 1
+    found.append((start, len(text)))
+    return found
+
+
+_DEVICE_PARTS = 3
+
+
+def device(node: Node, path: Path, problems: Problems) -> Node:
+    text = node.value
+    if not isinstance(text, str):
+        return node
+    parts = text.split(":")
+    if len(parts) > _DEVICE_PARTS:
+        raise Invalid(f"{dotted(path)}: {text!r} has too many colons")
+    ends = [len(":".join(parts[: count + 1])) for count in range(len(parts))]
+    places = [_part(node, end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    return node.with_value(
+        {
+            "source": places[0],
+            "target": places[1] if len(parts) > 1 else places[0],
+            "permissions": places[2] if len(parts) == _DEVICE_PARTS else Node("rwm", node.span),
+        }
+    )
+
+
+def _named(field: str) -> Form:
+    """The short form in which a text stands for a mapping with that text in one field."""
+
+    def expand(node: Node, path: Path, problems: Problems) -> Node:
+        return (
+            node.with_value({field: Node(node.value, node.span, None, node.hops)})
+            if isinstance(node.value, str)
+            else node
+        )
+
+    return expand
+
+
+def external(node: Node, path: Path, problems: Problems) -> Node:
+    """`external: {name: x}`, the old form of `external: true` and `name: x`."""
+    outer = node.get("external")
+    if outer is None or not outer.is_mapping:
+        return node
+    fields = dict(node.value)
+    fields["external"] = Node(True, outer.span, outer.key, outer.hops)
+    name = outer.value.get("name")
+    if name is not None:
+        given = fields.get("name")
+        if given is not None and given.value != name.value:
+            raise Invalid(f"{dotted(path)}: name and external.name differ; keep name", name.span)
+        problems.add(
+            "obsolete", f"{dotted(path)}: external.name is obsolete; write name and external: true", name, path
+        )
+        fields["name"] = name
+    return node.with_value(fields)
+
+
+FORMS: dict[str, Form] = {
+    "context": _named("context"),
+    "source": _named("source"),
+    "device": device,
+    "mount": mount,
+    "path": _named("path"),
+    "external": external,
+}
+
+
+# -- tables that may be written as lists ----------------------------------------------------------
+
+
+def pairs(node: Node, path: Path, problems: Problems) -> Node:
+    """A list of NAME=value; NAME alone has no value."""
+    found: dict[str, Node] = {}
+    for index, item in enumerate(node.value):
+        text = item.value
+        if type(text) is not str:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))} must be text like NAME=value")
+            continue
+        name, equals, value = text.partition("=")
+        name_end = len(name)
+        entry = Node(
+            value if equals else None, piece(item, name_end + 1, len(text)) if equals else item.span, None, item.hops
+        )
+        found[name] = entry.with_key(piece(item, 0, name_end))
+    return node.with_value(found)
+
+
+def names(node: Node, path: Path, problems: Problems) -> Node:
+    """A list of names that stands for a mapping with nothing behind each name."""
+    return node.with_value(
+        {item.value: Node(None, item.span, item.span, item.hops) for item in _texts(node, path, problems)}
+    )
+
+
+_SHORT_DEPENDENCY = {"condition": "service_started", "required": True}
+
+
+def dependencies(node: Node, path: Path, problems: Problems) -> Node:
+    found: dict[str, Node] = {}
+    for item in _texts(node, path, problems):
+        hop = (Hop("implied", "the short form", item.span),)
+        implied = {key: Node(value, item.span, None, hop) for key, value in _SHORT_DEPENDENCY.items()}
+        found[item.value] = Node(implied, item.span, item.span, item.hops)
+    return node.with_value(found)
+
+
+def _texts(node: Node, path: Path, problems: Problems) -> list[Node]:
+    found = []
+    seen: set[str] = set()
+    for index, item in enumerate(node.value):
+        if type(item.value) is not str:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))} must be text")
+        elif item.value in seen:
+            problems.refuse(item, (*path, index), f"{dotted(path)}: {item.value} is given twice")
+        else:
+            seen.add(item.value)
+            found.append(item)
+    return found
+
+
+TABLE_FORMS: dict[str, Form] = {"pairs": pairs, "names": names, "dependencies": dependencies}
+
+
+# -- lists that may be written otherwise ----------------------------------------------------------
+
+
+def command(node: Node, path: Path, problems: Problems) -> Node:
+    text = node.value
+    if type(text) is not str or text == HOLE:
+        return node if text != HOLE else node.with_value([Node(HOLE, node.span, None, node.hops)])
+    split = command_words(text)
+    if split is None:
+        raise Invalid(
+            f"{dotted(path)} is no valid command line: a quote or an escape is left open, or a bracket unquoted"
+        )
+    if split.dropped:
+        at = len(text) - len(split.dropped)
+        problems.add(
+            "silent",
+            f"{dotted(path)}: everything from {split.dropped[0]!r} on is dropped: no shell reads this; use [sh, -c, …]",
+            piece(node, at, len(text)),
+            path,
+        )
+    return node.with_value(_located_words(node, split.words))
+
+
+def _located_words(node: Node, words: list[str]) -> list[Node]:
+    """Each word at its place in the text, where it stands there letter by letter."""
+    text: str = node.value
+    found = []
+    at = 0
+    for word in words:
+        start = text.find(word, at) if word else -1
+        span = node.span if start < 0 else piece(node, start, start + len(word))
+        at = at if start < 0 else start + len(word)
+        found.append(Node(word, span, None, node.hops))
+    return found
+
+
+def test(node: Node, path: Path, problems: Problems) -> Node:
+    if type(node.value) is not str:
+        return node
+    return node.with_value([Node("CMD-SHELL", node.span), Node(node.value, node.span, None, node.hops)])
+
+
+def gpus(node: Node, path: Path, problems: Problems) -> Node:
+    if node.value != "all":
+        return node
+    return node.with_value([Node({"capabilities": Node([], node.span), "count": Node(-1, node.span)}, node.span)])
+
+
+def hosts(node: Node, path: Path, problems: Problems) -> Node:
+    """`host=address` texts, from host:address, host=address, or a mapping of hosts to addresses."""
+    if node.is_mapping:
+        found = []
+        for name, child in node.value.items():
+            for address in child.value if child.is_list else [child]:
+                if type(address.value) is not str:
+                    problems.refuse(address, (*path, name), f"{dotted((*path, name))} must be an address")
+                else:
+                    text = f"{name}={address.value}"
+                    found.append(Node(text, address.span, child.key, address.hops))
+        return node.with_value(found)
+    return node
+
+
+def _ssh(node: Node, path: Path, problems: Problems) -> Node:
+    if not node.is_mapping:
+        return node
+    texts = [
+        Node(name if child.value is None else f"{name}={child.value}", child.span, child.key, child.hops)
+        for name, child in node.value.items()
+    ]
+    return node.with_value(texts)
+
+
+def one(node: Node, path: Path, problems: Problems) -> Node:
+    return node if node.is_list else node.with_value([node.with_key(None)])
+
+
+LIST_FORMS: dict[str, Form] = {
+    "ports": ports,
+    "command": command,
+    "test": test,
+    "gpus": gpus,
+    "hosts": hosts,
+    "ssh": _ssh,
+    "one": one,
+}
