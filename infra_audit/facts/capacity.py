@@ -1,0 +1,193 @@
+"""Facts about a deployment as a whole beside its plan: totals, missing roles, throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from infra_audit.deployment import Deployment, Subject
+from infra_audit.errors import Undecidable
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, fact, value_of
+from infra_audit.facts.services import replicas_node
+from infra_audit.plan import PlanBinding, Role
+from infra_audit.tree import Node
+from infra_audit.units import format_bytes
+
+__all__: list[str] = []
+
+
+# -- totals --------------------------------------------------------------------------------------
+
+
+class _Total(NamedTuple):
+    """A sum over services. ``missing``: why it is only a lower bound, "" where it is the whole."""
+
+    value: float
+    because: tuple[Evidence, ...]
+    missing: str
+
+
+def _total(deployment: Deployment, limit: str, show: Callable[[float], str]) -> _Total:
+    """Σ limit × replicas over all services that keep running; the largest share first."""
+    shares: list[tuple[float, Evidence]] = []
+    missing: list[str] = []
+    for service in deployment.subjects("service"):
+        bound = evaluate(service, limit)
+        try:
+            if not value_of(service, "service.long_running"):
+                continue
+            count = value_of(service, "service.replicas")
+        except Undecidable as error:
+            missing.append(f"{service.name}: {error.message}")
+            continue
+        if count == 0:
+            continue
+        if isinstance(bound, Unknown) or bound.value is None:
+            why = bound.why if isinstance(bound, Unknown) else "no limit"
+            missing.append(f"{service.name}: {why}")
+            continue
+        value = bound.value
+        times = f"{count} × " if count > 1 else ""
+        shares.append((value * count, Evidence(bound.because[0].place, f"{service.name} takes {times}{show(value)}")))
+    shares.sort(key=lambda share: -share[0])
+    because = tuple(evidence for _, evidence in shares) or (Evidence(_services_node(deployment)),)
+    return _Total(sum(value for value, _ in shares), because, "; ".join(missing))
+
+
+def _whole(total: _Total) -> Fact[float]:
+    return Unknown(total.missing) if total.missing else Known(total.value, *total.because)
+
+
+def _cpu_total(deployment: Subject) -> _Total:
+    return _total(deployment.deployment, "service.cpu_limit", "{:g}".format)
+
+
+def _memory_total(deployment: Subject) -> _Total:
+    return _total(deployment.deployment, "service.memory_limit", format_bytes)
+
+
+@fact("deployment.cpus_limited", on="deployment", unit="cpus")
+def cpus_limited(deployment: Subject) -> Fact[float]:
+    """Σ CPU limit × replicas over the services that have a limit: what the deployment takes at least."""
+    total = _cpu_total(deployment)
+    return Known(total.value, *total.because)
+
+
+@fact("deployment.cpus_total", on="deployment", unit="cpus")
+def cpus_total(deployment: Subject) -> Fact[float]:
+    """Σ CPU limit × replicas over all services that keep running; unknown where one has no limit."""
+    return _whole(_cpu_total(deployment))
+
+
+@fact("deployment.memory_limited", on="deployment", unit="bytes")
+def memory_limited(deployment: Subject) -> Fact[float]:
+    """Σ memory limit × replicas over the services that have a limit, in bytes: what the deployment takes at least."""
+    total = _memory_total(deployment)
+    return Known(total.value, *total.because)
+
+
+@fact("deployment.memory_total", on="deployment", unit="bytes")
+def memory_total(deployment: Subject) -> Fact[float]:
+    """Σ memory limit × replicas over all services that keep running, in bytes; unknown where one has no limit."""
+    return _whole(_memory_total(deployment))
+
+
+# -- roles ---------------------------------------------------------------------------------------
+
+
+def _services_node(deployment: Deployment) -> Node:
+    return deployment.tree.get("services") or deployment.tree
+
+
+@fact("deployment.missing_roles", on="deployment")
+def missing_roles(deployment: Subject) -> Fact[list[Item]]:
+    """Roles of the adopted plan that no service fills."""
+    plan: PlanBinding | None = deployment.deployment.plan
+    node = _services_node(deployment.deployment)
+    missing = plan.missing_roles() if plan else []
+    return Known([Item(f"{role.name} ({_match_text(role)})", (Evidence(node),)) for role in missing], node)
+
+
+def _match_text(role: Role) -> str:
+    """How a service would fill the role: "product redis", "service api-* or image team/api"."""
+    match = role.match
+    parts = [f"label {key}" if value is None else f"label {key}={value}" for key, value in match.labels]
+    for kind, names in (("service", match.services), ("image", match.images), ("product", match.products)):
+        parts += [f"{kind} {name}" for name in names]
+    return " or ".join(parts)
+
+
+# -- throughput ----------------------------------------------------------------------------------
+
+
+class _Stage(NamedTuple):
+    """What one stage of the plan's pipeline carries, in the unit of the plan's target."""
+
+    rate: float
+    text: str
+    because: tuple[Evidence, ...]
+
+
+def _stages(deployment: Deployment) -> list[_Stage]:
+    """The stages of the plan's pipeline in their order. Roles that share an order work side by side."""
+    plan: PlanBinding | None = deployment.plan
+    by_order: dict[float, list[_Stage]] = {}
+    for role in plan.plan.roles.values() if plan else ():
+        if role.stage and role.stage.get("rate") is not None:
+            by_order.setdefault(float(role.stage.get("order", 0)), []).append(_stage(deployment, role))
+    return [
+        _Stage(
+            sum(part.rate for part in parts),
+            " and ".join(part.text for part in parts),
+            tuple(evidence for part in parts for evidence in part.because),
+        )
+        for _, parts in sorted(by_order.items())
+    ]
+
+
+def _stage(deployment: Deployment, role: Role) -> _Stage:
+    """What the services of one role carry: replicas × the rate of one replica."""
+    names = deployment.plan.services(role.name)
+    if not names:
+        raise Undecidable(f"no service fills the role {role.name}, a stage of the pipeline")
+    rate = float((role.stage or {})["rate"])
+    count = 0
+    because = []
+    for name in names:
+        service = deployment.service(name)
+        if service is not None:
+            count += value_of(service, "service.replicas")
+            because.append(Evidence(replicas_node(service), f"replicas of {name}"))
+    return _Stage(count * rate, f"{role.name} with {count} × {rate:g}", tuple(because))
+
+
+def _slowest(deployment: Deployment) -> _Stage | None:
+    stages = _stages(deployment)
+    return min(stages, key=lambda stage: stage.rate) if stages else None
+
+
+@fact("deployment.throughput", on="deployment")
+def throughput(deployment: Subject) -> Fact[float | None]:
+    """What the plan's pipeline carries: the least of its stages, each replicas × the rate of one replica.
+
+    Stages do not multiply: four scrapers before four transformers carry what the slower of the two carries.
+    In the unit of the plan's target; None where the plan has no stages.
+    """
+    slowest = _slowest(deployment.deployment)
+    if slowest is None:
+        return Known(None, _services_node(deployment.deployment))
+    return Known(slowest.rate, *slowest.because)
+
+
+@fact("deployment.slowest_stage", on="deployment")
+def slowest_stage(deployment: Subject) -> Fact[str]:
+    """The stage of the plan's pipeline that carries least, with its replicas and rate."""
+    slowest = _slowest(deployment.deployment)
+    return Known(slowest.text if slowest else "none", *(slowest.because if slowest else ()))
+
+
+@fact("deployment.throughput_unit", on="deployment")
+def throughput_unit(deployment: Subject) -> Fact[str]:
+    """The unit of the plan's target, such as tracks/hour; "" without one."""
+    plan: PlanBinding | None = deployment.deployment.plan
+    return Known(str(plan.plan.target.get("unit", "")) if plan else "", deployment.node)

@@ -1,0 +1,183 @@
+"""Facts: named properties of subjects, computed once each, known or unknown.
+
+    @fact("service.memory_limit", on="service", unit="bytes")
+    def memory_limit(service: Subject) -> Fact[int | None]:
+        '''The memory limit of one container, in bytes; None without one.'''
+        node = service.node.get("deploy", "resources", "limits", "memory")
+        if node is None:
+            return Known(None, service.node)
+        return Known(int(node.known()), node)
+
+A fact returns ``Known(value, *evidence)`` or ``Unknown(why)``. ``Node.known()`` raises Undecidable
+where a value rests on an unset variable; that becomes Unknown here. Absent is not unknown: an
+absent key with a defined default is Known(default), resting on the parent node.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from infra_audit.deployment import Subject
+from infra_audit.errors import InfraAuditError, Undecidable, UsageError
+from infra_audit.source import Span
+from infra_audit.tree import Node
+
+__all__ = ["Definition", "Evidence", "Fact", "Item", "Known", "Unknown", "definitions", "evaluate", "fact", "value_of"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+MODULES = (
+    "infra_audit.facts.deployments",
+    "infra_audit.facts.services",
+    "infra_audit.facts.resources",
+    "infra_audit.facts.runtime_memory",
+    "infra_audit.facts.host_ports",
+    "infra_audit.facts.capacity",
+    "infra_audit.facts.health",
+    "infra_audit.facts.probes",
+    "infra_audit.facts.listening",
+    "infra_audit.facts.dependencies",
+    "infra_audit.facts.networks",
+    "infra_audit.facts.addresses",
+    "infra_audit.facts.unused",
+    "infra_audit.facts.ports",
+    "infra_audit.facts.reachability",
+    "infra_audit.facts.redis",
+    "infra_audit.facts.redis_access",
+    "infra_audit.facts.redis_checks",
+)
+
+
+class Evidence(NamedTuple):
+    """A place that a fact rests on. ``note`` says what stands there, for related places."""
+
+    place: Node | Span
+    note: str = ""
+
+    @property
+    def span(self) -> Span:
+        return self.place.place if isinstance(self.place, Node) else self.place
+
+
+class Known(Generic[T_co]):
+    """A value and what it rests on. The first evidence is where a finding points."""
+
+    __slots__ = ("because", "value")
+
+    def __init__(self, value: T_co, *because: Node | Span | Evidence) -> None:
+        self.value = value
+        self.because = tuple(item if isinstance(item, Evidence) else Evidence(item) for item in because)
+
+    def __repr__(self) -> str:
+        return f"Known({self.value!r})"
+
+
+class Unknown:
+    """Not decidable from what was read; ``why`` completes "not decided: …".
+
+    ``internal`` marks a fact that raised: a defect of ours, shown as such.
+    """
+
+    __slots__ = ("internal", "why")
+
+    def __init__(self, why: str, *, internal: bool = False) -> None:
+        self.why = why
+        self.internal = internal
+
+    def __repr__(self) -> str:
+        return f"Unknown({self.why!r})"
+
+
+Fact: TypeAlias = Known[T_co] | Unknown
+
+
+class Item(NamedTuple):
+    """One entry of a fact whose value is a list of things that are wrong.
+
+    The condition ``empty: true`` over such a list gives one finding per item: ``{value}`` is
+    ``text``, the finding points to the item's first evidence, ``subject`` (kind, name) replaces the
+    subject of the policy where it is set, and ``expected`` is ``{expected}``.
+    """
+
+    text: str
+    because: tuple[Evidence, ...]
+    subject: tuple[str, str] | None = None
+    expected: Any = None
+    unknown: bool = False
+    """True where the item cannot be decided: it becomes a gap with ``text`` as its reason."""
+
+
+class Definition(NamedTuple):
+    """A registered fact. ``unit`` is how its value is printed: bytes, ratio, duration, cpus, …"""
+
+    name: str
+    kind: str
+    unit: str
+    doc: str
+    compute: Callable[[Subject], Fact[Any]]
+
+
+_definitions: dict[str, Definition] = {}
+
+
+def fact(
+    name: str, *, on: str, unit: str = ""
+) -> Callable[[Callable[[Subject], Fact[Any]]], Callable[[Subject], Fact[Any]]]:
+    """Register a function as the fact ``name`` of subjects of kind ``on``."""
+
+    def register(compute: Callable[[Subject], Fact[Any]]) -> Callable[[Subject], Fact[Any]]:
+        if name in _definitions:
+            raise ValueError(f"fact {name} is defined twice")
+        _definitions[name] = Definition(name, on, unit, inspect.getdoc(compute) or "", compute)
+        return compute
+
+    return register
+
+
+def definitions() -> dict[str, Definition]:
+    """All facts by name."""
+    for module in MODULES:
+        importlib.import_module(module)
+    return _definitions
+
+
+def evaluate(subject: Subject, name: str) -> Fact[Any]:
+    """The fact of a subject, computed at the first call. Never raises on bad input."""
+    cached = subject.cache.get(name)
+    if cached is not None:
+        return cached  # type: ignore[no-any-return]
+    definition = _definitions.get(name) or definitions().get(name)
+    if definition is None:
+        raise UsageError(f"unknown fact {name}")
+    owner = subject
+    while owner.kind != definition.kind and owner.parent is not None:
+        owner = owner.parent
+    if owner.kind != definition.kind and definition.kind == "deployment":
+        owner = subject.deployment.root
+    if owner.kind != definition.kind:
+        raise UsageError(f"fact {name} belongs to a {definition.kind}, not to a {subject.kind}")
+    if owner is not subject:
+        return evaluate(owner, name)
+    subject.cache[name] = Unknown(f"{name} depends on itself", internal=True)
+    result: Fact[Any]
+    try:
+        result = definition.compute(subject)
+    except Undecidable as error:
+        result = Unknown(error.message)
+    except InfraAuditError as error:
+        result = Unknown(str(error))
+    except Exception as error:  # a fact that raises must not end the audit: it becomes a gap marked as ours
+        result = Unknown(f"internal error in fact {name}: {type(error).__name__}", internal=True)
+    subject.cache[name] = result
+    return result
+
+
+def value_of(subject: Subject, name: str) -> Any:
+    """The value of another fact inside a fact; raises Undecidable where it is unknown."""
+    result = evaluate(subject, name)
+    if isinstance(result, Unknown):
+        raise Undecidable(result.why)
+    return result.value
