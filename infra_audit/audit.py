@@ -1,0 +1,321 @@
+"""Inputs → report: the one use case.
+
+A *request* says what to audit and how; an *opener* turns it into deployments, one after the other.
+``from_files`` is the opener for files on disk; a running engine is another one. Everything after
+the opener is the same for both: bind the plan, judge the policies, apply the ignores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import NamedTuple, TypeAlias
+
+from infra_audit.deployment import Deployment, Files, Subject
+from infra_audit.engine.config import Config, DeploymentConfig, Rule, apply_rules, find_config, read_config
+from infra_audit.engine.evaluate import condense, examine
+from infra_audit.engine.policies import Policy, Shipped, shipped
+from infra_audit.errors import ConfigError, InfraAuditError, UsageError
+from infra_audit.facts.registry import Known, evaluate
+from infra_audit.finding import DeploymentInfo, Report
+from infra_audit.plan import Plan, bind
+from infra_audit.suppress import UNUSED, WITHOUT_REASON, Ignores
+
+__all__ = [
+    "DEFAULT_PLAN",
+    "Opened",
+    "Opener",
+    "Request",
+    "audit",
+    "bind_plan",
+    "from_files",
+    "known_policies",
+    "prepare",
+]
+
+DEFAULT_PLAN = "reference"
+"""The shipped plan that is compared with where nobody names one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to audit.
+
+    ``paths``: files and folders to find deployments in; ``files``: instead, the files of one
+    deployment, in merge order. ``profiles``: active profiles, None for all. ``environ``: variables
+    that win over env files. ``plan``: a plan's name, file, or "none"; None lets the configuration and
+    the deployment decide. ``policies``: only these, also where they are off by default.
+    ``config``: a configuration file instead of the one that is found.
+    ``strict``: refuse what Docker Compose refuses, instead of going on with the rest.
+    """
+
+    paths: tuple[str, ...] = (".",)
+    files: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] | None = None
+    environ: Mapping[str, str] | None = None
+    folder: str | None = None
+    name: str | None = None
+    plan: str | None = None
+    policies: tuple[str, ...] = ()
+    config: str | None = None
+    use_config: bool = True
+    strict: bool = False
+
+
+class Opened(NamedTuple):
+    """A deployment that was opened, or the error that it gave, with what the configuration says about it."""
+
+    name: str
+    result: Deployment | InfraAuditError
+    notes: tuple[str, ...] = ()
+    plan: str | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+Opener: TypeAlias = Callable[[Request, Config], Iterable[Opened]]
+
+
+def audit(request: Request, opener: Opener | None = None) -> Report:
+    """Audits everything that a request names.
+
+    A deployment that cannot be read becomes an error of the report and the others go on. Raises
+    UsageError and ConfigError where the request or the configuration itself is wrong.
+    """
+    report = Report()
+    stock = shipped()
+    for config, part in _by_config(request):
+        _audit_group(part, config, stock, opener or from_files, report)
+    return report
+
+
+def deployments(request: Request) -> Iterator[Opened]:
+    """Opens what a request names and lays the plans over it, without judging anything."""
+    stock = shipped()
+    for config, part in _by_config(request):
+        for opened in from_files(part, config):
+            if isinstance(opened.result, Deployment):
+                bind_plan(opened.result, request.plan or opened.plan or config.plan, config, stock)
+            yield opened
+
+
+def catalogue(request: Request) -> dict[str, Policy]:
+    """The policies that a request could run, by id: shipped ones and those that its configurations name."""
+    stock = shipped()
+    return {policy.id: policy for config, part in _by_config(request) for policy in _policies(part, config, stock)}
+
+
+def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opener, report: Report) -> None:
+    """Audits what lies under one configuration."""
+    policies = _policies(request, config, stock)
+    ignores = Ignores(config.ignores)
+    ran: set[str] = set()
+    for opened in opener(request, config):
+        if isinstance(opened.result, InfraAuditError):
+            report.errors.append(opened.result)
+            continue
+        deployment = opened.result
+        prepared = prepare(apply_rules(policies, opened.rules), request.policies)
+        why = bind_plan(deployment, request.plan or opened.plan or config.plan, config, stock)
+        verdict = examine(deployment, prepared)
+        ignores.read(deployment.reader.sources, deployment.name)
+        ignores.apply(verdict.findings)
+        findings = condense(deployment, prepared, verdict.findings)
+        ignores.apply(finding for finding in findings if finding.suppressed is None)
+        report.findings.extend(findings)
+        report.gaps.extend(verdict.gaps)
+        notes = (*opened.notes, *([why] if why else []))
+        report.deployments.append(DeploymentInfo(deployment.name, deployment.source, deployment.files, notes))
+        ran |= {policy.id for policy in prepared if policy.enabled and (not policy.live or deployment.source == "live")}
+    _judge_ignores(request, config, policies, ignores, ran, report)
+
+
+def _judge_ignores(
+    request: Request, config: Config, policies: Sequence[Policy], ignores: Ignores, ran: set[str], report: Report
+) -> None:
+    """The two policies about ignores themselves, which need the whole run to be known."""
+    by_id = {policy.id: policy for policy in prepare(policies, request.policies) if policy.enabled}
+    without_reason, unused = by_id.get(WITHOUT_REASON), by_id.get(UNUSED)
+    if without_reason is not None:
+        report.findings.extend(ignores.without_reason(without_reason.severity))
+    if unused is not None:
+        whole = not request.files and _covers(request.paths, config.folder)
+        report.findings.extend(ignores.unused(unused.severity, ran, {policy.id for policy in policies}, whole=whole))
+
+
+def _covers(paths: Iterable[str], folder: str) -> bool:
+    """True where a run looks at everything that a configuration speaks about."""
+    return any(os.path.abspath(path) == folder or folder.startswith(os.path.abspath(path) + os.sep) for path in paths)
+
+
+# -- configuration ------------------------------------------------------------------------------
+
+
+def _by_config(request: Request) -> Iterator[tuple[Config, Request]]:
+    """The request in parts, each under its own configuration."""
+    if request.config is not None:
+        yield read_config(request.config), request
+        return
+    if not request.use_config:
+        yield Config(), request
+        return
+    if request.files or not request.paths:
+        found = find_config(request.files[0] if request.files else ".")
+        yield (read_config(found) if found else Config()), request
+        return
+    groups: dict[str | None, list[str]] = {}
+    for path in request.paths:
+        groups.setdefault(find_config(path), []).append(path)
+    for file, paths in groups.items():
+        yield (read_config(file) if file else Config()), _with_paths(request, tuple(paths))
+
+
+def _with_paths(request: Request, paths: tuple[str, ...]) -> Request:
+    return replace(request, paths=paths)
+
+
+def known_policies(config: str | None = None) -> dict[str, Policy]:
+    """All policies by id, as a configuration (by default the one found from here) adds and changes them."""
+    found = config or find_config(".")
+    read = read_config(found) if found else Config()
+    return {policy.id: policy for policy in apply_rules(_every_policy(read, shipped()), read.rules)}
+
+
+def _every_policy(config: Config, stock: Shipped) -> list[Policy]:
+    policies = dict(stock.policies)
+    for folder in config.policies:
+        from infra_audit.engine.documents import read_policies
+
+        for policy in read_policies(folder, config.spans.get(folder)):
+            if policy.id in policies:
+                raise ConfigError(f"a policy called {policy.id} is there already", file=policy.file)
+            policies[policy.id] = policy
+    return list(policies.values())
+
+
+def _policies(request: Request, config: Config, stock: Shipped) -> list[Policy]:
+    """Shipped policies and the user's own, changed by the rules of the configuration."""
+    policies = {policy.id: policy for policy in _every_policy(config, stock)}
+    for name in request.policies:
+        if name not in policies:
+            close = get_close_matches(name, policies, 1)
+            raise UsageError(f"no policy is called {name}" + (f"; did you mean {close[0]}?" if close else ""))
+    return apply_rules(policies.values(), config.rules)
+
+
+def prepare(policies: Iterable[Policy], selected: Sequence[str]) -> list[Policy]:
+    """The policies that are judged: all that are enabled, or just the selected ones."""
+    if not selected:
+        return [policy for policy in policies if policy.enabled]
+    return [policy.changed(enabled=True) for policy in policies if policy.id in selected]
+
+
+# -- plan ---------------------------------------------------------------------------------------
+
+
+def bind_plan(deployment: Deployment, wanted: str | None, config: Config, stock: Shipped) -> str:
+    """Lays a plan over a deployment; returns the line that the report says about it."""
+    if wanted == "none":
+        return ""
+    plan = stock.plans.get(DEFAULT_PLAN) if wanted is None else _plan(wanted, config, stock)
+    if plan is None:
+        return ""
+    binding = bind(plan, deployment, _product, adopted=None if wanted is None else True)
+    deployment.plan = binding
+    return binding.why
+
+
+def _plan(wanted: str, config: Config, stock: Shipped) -> Plan:
+    if wanted in stock.plans:
+        return stock.plans[wanted]
+    if os.path.exists(wanted):
+        from infra_audit.engine.documents import read_plan
+
+        return read_plan(wanted)
+    message = f"no plan is called {wanted}, and no file is; shipped plans: {', '.join(stock.plans) or 'none'}"
+    span = config.spans.get(wanted)
+    if span is None:
+        raise UsageError(message)
+    raise ConfigError(message, file=span.source.path, line=span.line, column=span.column)
+
+
+def _product(service: Subject) -> str | None:
+    """What runs in a service ("redis"), or None where that is unknown."""
+    fact = evaluate(service, "service.product")
+    return fact.value if isinstance(fact, Known) and isinstance(fact.value, str) else None
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def from_files(request: Request, config: Config) -> Iterator[Opened]:
+    """Opens the `-f` files, the deployments that the configuration names, or all that are found."""
+    from infra_audit.compose import discover
+
+    if request.files:
+        yield _open(request, request.files, _named(config, request.files))
+        return
+    named = _under(config, request.paths)
+    if named:
+        for entry in named:
+            yield _open(request, entry.files, entry)
+        return
+    specs = discover(request.paths)
+    if not specs:
+        yield Opened("", UsageError(f"no Compose file found in {', '.join(request.paths)}"))
+    for spec in specs:
+        yield _open(request, spec.files, None, spec.variant, spec.notes)
+
+
+def _open(
+    request: Request,
+    files: Sequence[str],
+    entry: DeploymentConfig | None,
+    variant: str = "",
+    notes: tuple[str, ...] = (),
+) -> Opened:
+    """One deployment; what the command line says wins over what the configuration says."""
+    from infra_audit.compose import load
+
+    env_files = request.env_files or (entry.env_files if entry else ())
+    profiles = request.profiles if request.profiles is not None else (entry.profiles if entry else None)
+    plan, rules = (entry.plan, entry.rules) if entry else (None, ())
+    try:
+        deployment = load(
+            files,
+            profiles=("*",) if profiles is None else profiles,
+            env_files=env_files,
+            environ=request.environ,
+            folder=request.folder,
+            name=request.name,
+            strict=request.strict,
+            reader=Files(),
+        )
+    except InfraAuditError as error:
+        return Opened(entry.name if entry else variant, error, notes, plan, rules)
+    if entry is not None:
+        deployment.name = entry.name
+    elif variant:
+        deployment.name = f"{deployment.name} ({variant})"
+    said = dict.fromkeys((*notes, *deployment.notes))
+    if not said and len(deployment.files) > 1:
+        said[f"merged {' + '.join(deployment.files)}"] = None
+    return Opened(deployment.name, deployment, tuple(said), plan, rules)
+
+
+def _named(config: Config, files: Sequence[str]) -> DeploymentConfig | None:
+    """What the configuration says about exactly these files."""
+    wanted = tuple(os.path.abspath(file) for file in files)
+    return next((entry for entry in config.deployments if entry.files == wanted), None)
+
+
+def _under(config: Config, paths: Iterable[str]) -> list[DeploymentConfig]:
+    """The deployments of the configuration that lie in the paths or are made of them."""
+    tops = [os.path.abspath(path) for path in paths]
+
+    def touches(entry: DeploymentConfig) -> bool:
+        return any(file == top or file.startswith(top.rstrip(os.sep) + os.sep) for file in entry.files for top in tops)
+
+    return [entry for entry in config.deployments if touches(entry)]

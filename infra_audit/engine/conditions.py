@@ -1,0 +1,312 @@
+"""Conditions over facts, with three truth values.
+
+A condition holds (True), does not hold (False), or cannot be decided (None). ``all``, ``any`` and
+``not`` follow Kleene: an unknown part matters only where it could change the answer. Each answer
+carries the leaf that decided it, which is where a finding points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple, TypeAlias
+
+from infra_audit.deployment import Subject
+from infra_audit.errors import ConfigError
+from infra_audit.facts.registry import Definition, Evidence, Item, Unknown, evaluate
+from infra_audit.plan import Bound, PlanBinding
+from infra_audit.units import parse_bytes, parse_duration
+
+__all__ = ["COMPARISONS", "Condition", "Context", "Outcome", "judge", "leaves", "parse", "to_unit"]
+
+
+class Operand(NamedTuple):
+    """The right side of a comparison. ``kind``: literal, plan, fact, parameter, or list (of operands)."""
+
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One fact compared with one right side."""
+
+    fact: str
+    comparison: str
+    right: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Condition
+
+
+Condition: TypeAlias = All | AnyOf | Not | Leaf
+
+
+class Context(NamedTuple):
+    """What a condition is judged against."""
+
+    subject: Subject
+    parameters: Mapping[str, Any]
+    plan: PlanBinding | None
+    facts: Mapping[str, Definition]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a condition came to. ``leaf`` is the one that decided; ``why`` says what is unknown."""
+
+    truth: bool | None
+    leaf: Leaf | None = None
+    value: Any = None
+    expected: Any = None
+    because: tuple[Evidence, ...] = ()
+    why: str = ""
+    internal: bool = False
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def parse(written: Any) -> Condition:
+    """A condition from plain data; raises ConfigError where it is none."""
+    if type(written) is not dict or not written:
+        raise ConfigError(f"a condition is a mapping with `fact`, `all`, `any` or `not`, not {written!r}")
+    if "fact" not in written:
+        return _parse_group(written)
+    rest = [key for key in written if key != "fact"]
+    if len(rest) != 1 or rest[0] not in COMPARISONS:
+        raise ConfigError(f"a fact is compared by exactly one of {', '.join(COMPARISONS)}, not by {rest}")
+    return Leaf(str(written["fact"]), rest[0], _operand(written[rest[0]]))
+
+
+def _parse_group(written: dict[str, Any]) -> Condition:
+    if len(written) == 1:
+        [(word, inner)] = written.items()
+        if word == "not":
+            return Not(parse(inner))
+        if word in ("all", "any") and type(inner) is list and inner:
+            parts = tuple(parse(part) for part in inner)
+            return All(parts) if word == "all" else AnyOf(parts)
+    raise ConfigError(f"a condition is a mapping with `fact`, `all`, `any` or `not`, not {written!r}")
+
+
+def _operand(written: Any) -> Operand:
+    if type(written) is dict and len(written) == 1:
+        [(kind, name)] = written.items()
+        if kind in ("plan", "fact", "parameter"):
+            return Operand(kind, str(name))
+    if type(written) is list and any(type(item) is dict for item in written):
+        return Operand("list", tuple(_operand(item) for item in written))
+    return Operand("literal", written)
+
+
+def leaves(condition: Condition | None) -> Iterator[Leaf]:
+    """All leaves of a condition, in the order in which they are written."""
+    match condition:
+        case Leaf():
+            yield condition
+        case Not(part):
+            yield from leaves(part)
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from leaves(part)
+
+
+# -- judging ------------------------------------------------------------------------------------
+
+
+def judge(condition: Condition, context: Context) -> Outcome:
+    """Whether a condition holds in a context. A plan's value that is missing counts as unknown."""
+    match condition:
+        case Leaf():
+            return _judge_leaf(condition, context)
+        case Not(part):
+            outcome = judge(part, context)
+            return outcome if outcome.truth is None else replace(outcome, truth=not outcome.truth)
+        case All(parts):
+            return _judge_parts(parts, context, decisive=False)
+        case AnyOf(parts):
+            return _judge_parts(parts, context, decisive=True)
+
+
+def _judge_parts(parts: tuple[Condition, ...], context: Context, *, decisive: bool) -> Outcome:
+    """``all`` is decided by the first part that is False, ``any`` by the first that is True."""
+    first: Outcome | None = None
+    undecided: Outcome | None = None
+    for part in parts:
+        outcome = judge(part, context)
+        if outcome.truth is decisive:
+            return outcome
+        if outcome.truth is None:
+            undecided = undecided or outcome
+        first = first or outcome
+    return undecided or first or Outcome(not decisive)
+
+
+def _judge_leaf(leaf: Leaf, context: Context) -> Outcome:
+    left = evaluate(context.subject, leaf.fact)
+    if isinstance(left, Unknown):
+        return Outcome(None, leaf, why=left.why, internal=left.internal)
+    definition = context.facts.get(leaf.fact)
+    right = _right_side(leaf.right, definition.unit if definition else "", context)
+    if isinstance(right, Unknown):
+        return Outcome(None, leaf, left.value, because=left.because, why=right.why, internal=right.internal)
+    comparison = leaf.comparison
+    if right.exactly and comparison in _EXACT:
+        comparison = "is"
+    because = left.because or (Evidence(context.subject.node),)
+    outcome = Outcome(None, leaf, left.value, right.value, because + right.because)
+    if comparison == "empty" and type(left.value) is list and any(isinstance(item, Item) for item in left.value):
+        outcome.truth = _items_are_empty(left.value, bool(right.value))
+        if outcome.truth is None:
+            outcome.why = "; ".join(item.text for item in left.value)
+        return outcome
+    try:
+        outcome.truth = COMPARISONS[comparison](left.value, right.value)
+    except TypeError:
+        outcome.why = f"{leaf.fact} is {left.value!r}, which cannot be compared with {right.value!r}"
+    return outcome
+
+
+def _items_are_empty(items: list[Any], wanted: bool) -> bool | None:
+    """A list of which every item is undecided may be empty or not."""
+    if all(isinstance(item, Item) and item.unknown for item in items):
+        return None
+    return not wanted
+
+
+class _Right(NamedTuple):
+    value: Any
+    exactly: bool = False
+    because: tuple[Evidence, ...] = ()
+
+
+def _right_side(operand: Operand, unit: str, context: Context) -> _Right | Unknown:
+    if operand.kind == "literal":
+        return _Right(to_unit(operand.value, unit))
+    if operand.kind == "parameter":
+        if operand.value not in context.parameters:
+            return Unknown(f"the policy has no parameter {operand.value}", internal=True)
+        return _Right(to_unit(context.parameters[operand.value], unit))
+    if operand.kind == "fact":
+        fact = evaluate(context.subject, operand.value)
+        return fact if isinstance(fact, Unknown) else _Right(fact.value, False, fact.because)
+    if operand.kind == "plan":
+        plan = context.plan
+        bound = plan.bound(context.subject, operand.value) if plan else None
+        if plan is None or not isinstance(bound, Bound):
+            return Unknown(f"the plan does not give {operand.value}")
+        place = plan.place(context.subject, operand.value)
+        because = (Evidence(place, f"plan {plan.plan.name} asks for this"),) if place else ()
+        return _Right(to_unit(bound.value, unit), bound.exactly, because)
+    values: list[Any] = []
+    evidence: tuple[Evidence, ...] = ()
+    for part in operand.value:
+        right = _right_side(part, unit, context)
+        if isinstance(right, Unknown):
+            return right
+        values.append(right.value)
+        evidence += right.because
+    return _Right(values, False, evidence)
+
+
+# -- comparing ----------------------------------------------------------------------------------
+
+
+def to_unit(value: Any, unit: str) -> Any:
+    """A written value in the unit of a fact: "2GiB" in bytes, "30s" in nanoseconds, "80%" as 0.8."""
+    if isinstance(value, list):
+        return [to_unit(item, unit) for item in value]
+    if not isinstance(value, str):
+        return value
+    convert = _UNITS.get(unit)
+    converted = convert(value) if convert else None
+    return value if converted is None else converted
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _ratio(text: str) -> float | None:
+    if not text.endswith("%"):
+        return _number(text)
+    percent = _number(text[:-1])
+    return None if percent is None else percent / 100
+
+
+_UNITS: dict[str, Callable[[str], Any]] = {
+    "bytes": parse_bytes,
+    "duration": parse_duration,
+    "ratio": _ratio,
+    "cpus": _number,
+}
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False  # 1 is not true
+    return bool(left == right)
+
+
+def _one_of(left: Any, right: Any) -> bool:
+    return any(_same(left, item) for item in right)
+
+
+def _entries(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple | set | frozenset | dict) else [value]
+
+
+def _matches(left: Any, right: Any) -> bool:
+    patterns = [str(pattern) for pattern in _entries(right)]
+    return any(fnmatchcase(str(text), pattern) for text in _entries(left) for pattern in patterns)
+
+
+def _contains(left: Any, right: Any) -> bool:
+    if isinstance(left, str):
+        return all(str(item) in left for item in _entries(right))
+    return all(_one_of(item, _entries(left)) for item in _entries(right))
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Nothing has no order: a comparison with None does not hold."""
+    return lambda left, right: left is not None and right is not None and compare(left, right)
+
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "is": _same,
+    "is_not": lambda left, right: not _same(left, right),
+    "in": lambda left, right: _one_of(left, _entries(right)),
+    "not_in": lambda left, right: not _one_of(left, _entries(right)),
+    "at_least": _ordered(lambda left, right: left >= right),
+    "at_most": _ordered(lambda left, right: left <= right),
+    "above": _ordered(lambda left, right: left > right),
+    "below": _ordered(lambda left, right: left < right),
+    "between": _ordered(lambda left, right: right[0] <= left <= right[1]),
+    "matches": _matches,
+    "exists": lambda left, right: (left is not None) == bool(right),
+    "contains": _contains,
+    "subset_of": lambda left, right: all(_one_of(item, _entries(right)) for item in _entries(left)),
+    "empty": lambda left, right: (len(_entries(left)) == 0 or left == "") == bool(right),
+}
+"""How a fact is compared with a right side. Values are in the fact's unit already."""
+
+_EXACT = frozenset(("at_least", "at_most", "is"))

@@ -1,0 +1,187 @@
+"""``.infra-audit.yaml``: which deployments there are, which plan counts, what is changed and ignored.
+
+Found in the folder of what is checked or above it, up to the repository's root. Every change has a
+reason, or the document is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, NamedTuple, NoReturn
+
+from infra_audit.deployment import Files
+from infra_audit.engine.policies import Policy
+from infra_audit.errors import ConfigError
+from infra_audit.finding import Severity
+from infra_audit.source import Span
+from infra_audit.suppress import Ignore
+from infra_audit.tree import Node
+
+__all__ = ["CONFIG_NAMES", "Config", "DeploymentConfig", "Rule", "apply_rules", "find_config", "read_config"]
+
+CONFIG_NAMES = (".infra-audit.yaml", ".infra-audit.yml")
+
+
+class Rule(NamedTuple):
+    """A change of one policy. None means: as the policy says."""
+
+    policy: str
+    reason: str
+    span: Span
+    enabled: bool | None = None
+    severity: Severity | None = None
+    parameters: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentConfig:
+    """A deployment as the configuration names it; paths are absolute. None: not said."""
+
+    name: str
+    files: tuple[str, ...]
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] | None = None
+    plan: str | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration; the empty one changes nothing. ``folder`` is what its paths are relative to."""
+
+    file: str = ""
+    folder: str = ""
+    plan: str | None = None
+    policies: tuple[str, ...] = ()
+    deployments: tuple[DeploymentConfig, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """Where a path or plan is written, for errors about it."""
+
+    def deployment(self, name: str) -> DeploymentConfig | None:
+        return next((entry for entry in self.deployments if entry.name == name), None)
+
+
+def find_config(path: str) -> str | None:
+    """The configuration that counts for a file or folder: the nearest one upwards in its repository."""
+    here = os.path.abspath(path)
+    if not os.path.isdir(here):
+        here = os.path.dirname(here)
+    while True:
+        for name in CONFIG_NAMES:
+            if os.path.isfile(os.path.join(here, name)):
+                return os.path.join(here, name)
+        above = os.path.dirname(here)
+        if above == here or os.path.exists(os.path.join(here, ".git")):
+            return None
+        here = above
+
+
+def read_config(path: str) -> Config:
+    """A configuration file; raises ReadError or ConfigError with the place of what is wrong."""
+    from infra_audit.engine.documents import read_valid  # pydantic costs 0.1 s, and most runs have no such file
+
+    location = os.path.abspath(path)
+    node = read_valid("config", Files().read(location))
+    folder = os.path.dirname(location)
+    spans: dict[str, Span] = {}
+    deployments = tuple(_deployment(name, entry, folder, spans) for name, entry in _pairs(node.get("deployments")))
+    return Config(
+        file=location,
+        folder=folder,
+        plan=_plan(node.get("plan"), folder, spans),
+        policies=_paths(node.get("policies"), folder, spans),
+        deployments=deployments,
+        rules=_rules(node.get("rules")),
+        ignores=tuple(_ignore(entry) for entry in _entries(node.get("ignore"))),
+        spans=spans,
+    )
+
+
+def apply_rules(policies: Iterable[Policy], rules: Iterable[Rule]) -> list[Policy]:
+    """The policies as a deployment wants them; raises ConfigError for an unknown policy or parameter."""
+    changed = {policy.id: policy for policy in policies}
+    for rule in rules:
+        policy = changed.get(rule.policy)
+        if policy is None:
+            close = get_close_matches(rule.policy, changed, 1)
+            _fail(f"no policy is called {rule.policy}" + (f"; did you mean {close[0]}?" if close else ""), rule.span)
+        try:
+            changed[rule.policy] = policy.changed(
+                enabled=rule.enabled, severity=rule.severity, parameters=rule.parameters
+            )
+        except ConfigError as error:
+            _fail(error.message, rule.span)
+    return list(changed.values())
+
+
+def _fail(message: str, span: Span) -> NoReturn:
+    raise ConfigError(message, file=span.source.path, line=span.line, column=span.column)
+
+
+def _deployment(name: str, node: Node, folder: str, spans: dict[str, Span]) -> DeploymentConfig:
+    profiles = node.get("profiles")
+    return DeploymentConfig(
+        name=name,
+        files=_paths(node.get("files"), folder, spans),
+        env_files=_paths(node.get("env_files"), folder, spans),
+        profiles=None if profiles is None else tuple(profiles.data()),
+        plan=_plan(node.get("plan"), folder, spans),
+        rules=_rules(node.get("rules")),
+    )
+
+
+def _rules(node: Node | None) -> tuple[Rule, ...]:
+    rules = []
+    for policy, entry in _pairs(node):
+        data = entry.data()
+        severity = data.get("severity")
+        rules.append(
+            Rule(
+                policy,
+                data["reason"],
+                entry.key or entry.span,
+                data.get("enabled"),
+                None if severity is None else Severity[severity],
+                data.get("parameters") or {},
+            )
+        )
+    return tuple(rules)
+
+
+def _ignore(node: Node) -> Ignore:
+    data = node.data()
+    named = node.get("policy")
+    span = named.span if named is not None else node.span
+    return Ignore(data["policy"], data["reason"], span, (), data.get("subject") or "*", data.get("deployment") or "*")
+
+
+def _plan(node: Node | None, folder: str, spans: dict[str, Span]) -> str | None:
+    """A plan's name, "none", or the absolute path of its file."""
+    if node is None or node.value is None:
+        return None
+    text = str(node.value)
+    plan = os.path.normpath(os.path.join(folder, text)) if "/" in text or text.endswith((".yaml", ".yml")) else text
+    spans[plan] = node.span
+    return plan
+
+
+def _paths(node: Node | None, folder: str, spans: dict[str, Span]) -> tuple[str, ...]:
+    paths = []
+    for entry in _entries(node):
+        path = os.path.normpath(os.path.join(folder, str(entry.value)))
+        spans[path] = entry.span
+        paths.append(path)
+    return tuple(paths)
+
+
+def _pairs(node: Node | None) -> Iterable[tuple[str, Node]]:
+    return () if node is None else node.items()
+
+
+def _entries(node: Node | None) -> list[Node]:
+    return [] if node is None else node.entries()

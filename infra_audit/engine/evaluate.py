@@ -1,0 +1,327 @@
+"""Policies × subjects → findings and gaps.
+
+``judge`` gives one finding per subject (or per item of a fact) that a policy does not hold for;
+``condense`` then joins what would repeat itself. Inline and configured ignores are applied between
+the two, so that an ignore names one subject and not a summary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra_audit.deployment import Deployment
+from infra_audit.engine.conditions import Condition, Context, Outcome, judge
+from infra_audit.engine.policies import Check, Policy
+from infra_audit.engine.templates import NAMES, fill, placeholders, show
+from infra_audit.errors import InfraAuditError
+from infra_audit.facts.registry import Definition, Evidence, Item, Known, definitions, evaluate
+from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
+from infra_audit.source import Span
+from infra_audit.tree import Node
+
+__all__ = ["Verdict", "condense", "examine"]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the policies say about one deployment."""
+
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
+    """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
+    verdict = Verdict()
+    facts = definitions()
+    run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
+    for policy in run:
+        for subject in deployment.subjects(policy.subject):
+            context = Context(subject, policy.parameters, deployment.plan, facts)
+            for check in policy.checks:
+                if check.require is not None:
+                    _examine(policy, check, check.require, context, verdict)
+    return _without_covered(run, verdict)
+
+
+def _examine(policy: Policy, check: Check, require: Condition, context: Context, verdict: Verdict) -> None:
+    """One check on one subject. It applies only where the plan gives every value that it asks for."""
+    subject = context.subject
+    plan = context.plan
+    if check.plan_paths and (plan is None or any(not plan.bound(subject, path) for path in check.plan_paths)):
+        return
+    try:
+        outcome = _outcome(check, require, context)
+        if outcome is None:
+            return
+        reporter = _Reporter(policy, check, context)
+        if outcome.truth is None:
+            verdict.gaps.extend(reporter.gaps(outcome))
+        else:
+            verdict.findings.extend(reporter.findings(outcome))
+            verdict.gaps.extend(reporter.item_gaps(outcome))
+    except InfraAuditError as error:
+        verdict.gaps.append(Gap(policy.id, subject.deployment.name, subject.ref, str(error), internal=True))
+
+
+def _outcome(check: Check, require: Condition, context: Context) -> Outcome | None:
+    """What ``where`` and ``require`` come to together; None where there is nothing to say."""
+    chosen = Outcome(True) if check.where is None else judge(check.where, context)
+    if chosen.truth is False:
+        return None
+    required = judge(require, context)
+    if required.truth is True:
+        return None
+    return chosen if chosen.truth is None else required
+
+
+class _Reporter:
+    """Turns the outcome of one check on one subject into findings and gaps."""
+
+    def __init__(self, policy: Policy, check: Check, context: Context) -> None:
+        self.policy = policy
+        self.check = check
+        self.context = context
+        self.subject = context.subject
+        plan = context.plan
+        self.folded = policy.needs_plan and plan is not None and not plan.adopted
+
+    def gaps(self, outcome: Outcome) -> list[Gap]:
+        return self.item_gaps(outcome) or [self._gap(outcome.why, internal=outcome.internal)]
+
+    def item_gaps(self, outcome: Outcome) -> list[Gap]:
+        return [self._gap(item.text, item.subject) for item in _items(outcome) if item.unknown]
+
+    def findings(self, outcome: Outcome) -> Iterator[Finding]:
+        items = _items(outcome)
+        if not items:
+            yield self._finding(outcome, outcome.value, outcome.expected, outcome.because, None)
+        for item in items:
+            if not item.unknown:
+                yield self._finding(outcome, item.text, item.expected, item.because or outcome.because, item.subject)
+
+    def _gap(self, why: str, subject: tuple[str, str] | None = None, *, internal: bool = False) -> Gap:
+        ref = SubjectRef(*subject) if subject else self.subject.ref
+        return Gap(self.policy.id, self.subject.deployment.name, ref, why, internal)
+
+    def _finding(
+        self,
+        outcome: Outcome,
+        value: Any,
+        expected: Any,
+        because: Sequence[Evidence],
+        subject: tuple[str, str] | None,
+    ) -> Finding:
+        leaf = outcome.leaf
+        unit = _unit(self.context.facts, leaf.fact) if leaf else ""
+        ref = SubjectRef(*subject) if subject else self.subject.ref
+        values: dict[str, tuple[Any, str]] = {
+            "subject": (ref.name, ""),
+            "deployment": (self.subject.deployment.name, ""),
+            "value": (value, unit),
+            "expected": (expected, unit),
+        }
+        because = because or (Evidence(self.subject.node),)
+        place = because[0].span
+        related = _Related(place)
+        related.of_hops(because[0])
+        for evidence in because[1:]:
+            related.add(evidence.span, evidence.note or "this too")
+        for name in dict.fromkeys(part.name for part in placeholders(self.check.message) if part.name not in NAMES):
+            fact = evaluate(self.subject, name)
+            unit_here = _unit(self.context.facts, name)
+            values[name] = (fact.value, unit_here) if isinstance(fact, Known) else ("unknown", "")
+            if isinstance(fact, Known) and (leaf is None or name != leaf.fact):
+                for evidence in fact.because[:1]:
+                    related.add(evidence.span, evidence.note or f"{_words(name)} is {show(fact.value, unit_here)}")
+        stable = [leaf.fact, leaf.comparison] if leaf else []
+        return Finding(
+            policy=self.policy.id,
+            severity=Severity.info if self.folded else self.check.severity,
+            deployment=self.subject.deployment.name,
+            subject=ref,
+            message=fill(self.check.message, values),
+            place=place,
+            value=_plain(value),
+            expected=_plain(expected),
+            related=related.places(),
+            fix=fill(self.check.fix, values),
+            evidence=" ".join([*stable, value] if _items(outcome) else stable),
+            folded=self.folded,
+        )
+
+
+def _items(outcome: Outcome) -> list[Item]:
+    """The items of a fact that is a list of them; empty for any other fact."""
+    return [item for item in outcome.value if isinstance(item, Item)] if isinstance(outcome.value, list) else []
+
+
+def _unit(facts: Mapping[str, Definition], name: str) -> str:
+    definition = facts.get(name)
+    return definition.unit if definition else ""
+
+
+def _words(fact: str) -> str:
+    """The name of a fact in a sentence: "memory limit" for service.memory_limit."""
+    return fact.rsplit(".", 1)[-1].replace("_", " ")
+
+
+_HOP_NOTES: dict[str, Callable[[str], str]] = {
+    "alias": lambda note: "used here through an alias",
+    "merge key": lambda note: "comes in here through a merge key",
+    "override": lambda note: "replaces what stands here",
+    "extends": lambda note: "extended here",
+    "include": lambda note: "included here",
+    "variable": lambda note: f"the variable {note} is set here",
+    "env_file": lambda note: "the file is named here",
+}
+"""What a related place says about a step on the value's way; other steps have no place worth showing."""
+
+
+class _Related:
+    """Related places in order, each once, without the primary one."""
+
+    def __init__(self, primary: Span) -> None:
+        self._seen = {_key(primary)}
+        self._places: list[Related] = []
+
+    def add(self, span: Span, note: str) -> None:
+        if _key(span) not in self._seen:
+            self._seen.add(_key(span))
+            self._places.append(Related(span, note))
+
+    def of_hops(self, evidence: Evidence) -> None:
+        if isinstance(evidence.place, Node):
+            for hop in evidence.place.hops:
+                note = _HOP_NOTES.get(hop.kind)
+                if note and hop.span is not None:
+                    self.add(hop.span, note(hop.note))
+
+    def places(self) -> tuple[Related, ...]:
+        return tuple(self._places)
+
+
+def _key(span: Span) -> tuple[str, int, int, int, int]:
+    return (span.source.location or span.source.path, *span[1:])
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Item):
+        return value.text
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=str)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+# -- unless -------------------------------------------------------------------------------------
+
+
+def _without_covered(policies: Iterable[Policy], verdict: Verdict) -> Verdict:
+    """Leaves out what a policy's ``unless`` already said: at the same place, or of the same subject."""
+    said: dict[str, list[Finding]] = {}
+    for finding in verdict.findings:
+        said.setdefault(finding.policy, []).append(finding)
+    unless = {policy.id: policy.unless for policy in policies if policy.unless}
+
+    def covered(policy: str, subject: SubjectRef, place: Span | None, folded: bool) -> bool:
+        return any(
+            other.subject == subject or (place is not None and _key(other.place) == _key(place))
+            for name in unless.get(policy, ())
+            for other in said.get(name, ())
+            if folded or not other.folded  # what is only information silences nothing
+        )
+
+    return Verdict(
+        [one for one in verdict.findings if not covered(one.policy, one.subject, one.place, one.folded)],
+        [gap for gap in verdict.gaps if not covered(gap.policy, gap.subject, None, False)],
+    )
+
+
+# -- condense -----------------------------------------------------------------------------------
+
+
+def condense(deployment: Deployment, policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
+    """One finding where most subjects lack the same thing, and one where several share one place."""
+    folding = {policy.id: policy for policy in policies if policy.fold}
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    rest: list[Finding] = []
+    for finding in findings:
+        if finding.policy in folding and finding.suppressed is None:
+            groups.setdefault((finding.policy, finding.evidence), []).append(finding)
+        else:
+            rest.append(finding)
+    result: list[Finding] = []
+    for (policy, _), group in groups.items():
+        subjects = deployment.subjects(folding[policy].subject)
+        failing = {finding.subject for finding in group}
+        if len(failing) >= 2 and len(failing) * 2 > len(subjects):
+            result.append(_folded(deployment, folding[policy], group, len(subjects)))
+        else:
+            rest.extend(group)
+    return result + _joined(rest)
+
+
+def _folded(deployment: Deployment, policy: Policy, group: list[Finding], total: int) -> Finding:
+    """One finding about the deployment that names all its subjects."""
+    first = group[0]
+    names = list(dict.fromkeys(finding.subject.name for finding in group))
+    kinds = policy.subject + "s"
+    message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
+    related = _Related(_section(deployment, policy.subject, first))
+    for finding in group:
+        related.add(finding.place, finding.message)
+    return Finding(
+        policy=first.policy,
+        severity=max(finding.severity for finding in group),
+        deployment=first.deployment,
+        subject=deployment.root.ref,
+        message=f"{len(names)} of {total} {kinds}: {message} ({', '.join(names)})",
+        place=_section(deployment, policy.subject, first),
+        value=names,
+        expected=first.expected,
+        related=related.places(),
+        fix=first.fix,
+        evidence=first.evidence,
+        folded=all(finding.folded for finding in group),
+    )
+
+
+def _without_subject(finding: Finding) -> str:
+    """A message without its subject in front ("cache: no memory limit" → "no memory limit")."""
+    return finding.message.removeprefix(f"{finding.subject.name}:").lstrip()
+
+
+def _section(deployment: Deployment, kind: str, finding: Finding) -> Span:
+    """Where a finding about all subjects of a kind points: the key of their section."""
+    node = deployment.tree.get(kind + "s") or deployment.tree.get("services")
+    return node.place if node is not None else finding.place
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for several subjects that fail one policy at one place with the same values."""
+    result: list[Finding] = []
+    first_at: dict[tuple[Any, ...], int] = {}
+    for finding in findings:
+        values = json.dumps([finding.value, finding.expected], sort_keys=True, default=str)
+        key = (finding.policy, finding.severity, finding.suppressed, _key(finding.place), values)
+        index = first_at.setdefault(key, len(result))
+        if index == len(result):
+            result.append(finding)
+            continue
+        known = result[index]
+        if known.subject == finding.subject:
+            result.append(finding)
+            continue
+        note = Related(finding.place, f"also for {finding.subject.kind} {finding.subject.name}")
+        if note not in known.related:
+            known.related = (*known.related, note)
+    return result

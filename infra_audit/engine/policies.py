@@ -1,0 +1,303 @@
+"""Policies as the engine runs them, and the shipped ones with their cache.
+
+A run needs neither prose nor examples, so the shipped policies are compiled to one JSON file that
+loads in about a millisecond. In a wheel it is built in; in a checkout it lies in ``policies/.cache``
+(or in the user's cache folder where that cannot be written), valid for one listing of names,
+sizes and times of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from infra_audit import __version__, resources
+from infra_audit.deployment import Files
+from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, parse
+from infra_audit.engine.templates import NAMES, placeholders
+from infra_audit.errors import ConfigError
+from infra_audit.finding import Severity
+from infra_audit.plan import Plan
+from infra_audit.readers.yaml import read_yaml
+
+__all__ = ["COMPILED", "PACKS", "SUBJECTS", "Check", "Policy", "Shipped", "compile_folder", "read_document", "shipped"]
+
+PACKS = ("baseline", "documented")
+SUBJECTS = ("deployment", "service", "network", "volume", "port", "mount", "dependency")
+COMPILED = "compiled.json"
+"""Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
+
+_FORMAT = 1
+_PROSE = frozenset(("why", "references", "examples"))
+_CHECK_KEYS = ("where", "require", "severity", "message", "fix")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One judgement of a policy: which subjects, what must hold, how bad it is and what to say."""
+
+    where: Condition | None
+    require: Condition | None
+    severity: Severity
+    message: str
+    fix: str
+    plan_paths: tuple[str, ...]
+
+    def leaves(self) -> Iterator[Leaf]:
+        yield from leaves(self.where)
+        yield from leaves(self.require)
+
+    def facts(self) -> list[str]:
+        """Every fact that the check asks for, in conditions and message."""
+        names = [leaf.fact for leaf in self.leaves()]
+        names += [name for leaf in self.leaves() for name in _names(leaf.right, "fact")]
+        names += [part.name for part in placeholders(self.message) if part.name not in NAMES]
+        return list(dict.fromkeys(names))
+
+    def parameters(self) -> set[str]:
+        """Names of the parameters that the check uses."""
+        return {name for leaf in self.leaves() for name in _names(leaf.right, "parameter")}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy ready to run. ``file`` holds the whole document; a policy without ``require`` is judged in code."""
+
+    id: str
+    title: str
+    severity: Severity
+    subject: str
+    checks: tuple[Check, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    fold: bool = False
+    enabled: bool = True
+    live: bool = False
+    unless: tuple[str, ...] = ()
+    pack: str = ""
+    family: str = ""
+    file: str = ""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], *, pack: str, family: str, file: str) -> Policy:
+        """A policy from plain data; raises ConfigError where it does not say what it must."""
+        try:
+            first = {key: data.get(key) for key in _CHECK_KEYS}
+            more = [{**first, **part} for part in data.get("also") or ()]
+            return cls(
+                id=data["id"],
+                title=data["title"],
+                severity=Severity[data["severity"]],
+                subject=data["subject"],
+                checks=tuple(_check(part) for part in (first, *more)),
+                parameters=data.get("parameters") or {},
+                fold=bool(data.get("fold")),
+                enabled=data.get("enabled", True),
+                live=bool(data.get("live")),
+                unless=tuple(data.get("unless") or ()),
+                pack=pack,
+                family=family,
+                file=file,
+            )
+        except KeyError as error:
+            raise ConfigError(f"{error.args[0]!r} is missing or unknown", file=file) from None
+        except ConfigError as error:
+            raise ConfigError(error.message, file=file) from None
+
+    @property
+    def needs_plan(self) -> bool:
+        """True where the policy compares with a plan, in a condition or inside its facts."""
+        return self.pack == "documented" or any(check.plan_paths for check in self.checks)
+
+    def changed(
+        self,
+        *,
+        enabled: bool | None = None,
+        severity: Severity | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Policy:
+        """The policy as a deployment wants it; raises ConfigError for a parameter that it does not have."""
+        policy = self
+        if enabled is not None:
+            policy = replace(policy, enabled=enabled)
+        if severity is not None:
+            checks = tuple(replace(check, severity=severity) for check in policy.checks)
+            policy = replace(policy, severity=severity, checks=checks)
+        for name in parameters or ():
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise ConfigError(f"{self.id} has no parameter {name}; it has {known}")
+        if parameters:
+            policy = replace(policy, parameters={**self.parameters, **parameters})
+        return policy
+
+
+def _check(data: Mapping[str, Any]) -> Check:
+    where = None if data["where"] is None else parse(data["where"])
+    require = None if data["require"] is None else parse(data["require"])
+    both = [*leaves(where), *leaves(require)]
+    return Check(
+        where,
+        require,
+        Severity[data["severity"]],
+        data["message"] or "",
+        data["fix"] or "",
+        tuple(dict.fromkeys(path for leaf in both for path in _names(leaf.right, "plan"))),
+    )
+
+
+def _names(operand: Operand, kind: str) -> Iterator[str]:
+    """What an operand names: paths of the plan, facts or parameters."""
+    if operand.kind == kind:
+        yield operand.value
+    elif operand.kind == "list":
+        for part in operand.value:
+            yield from _names(part, kind)
+
+
+# -- shipped ------------------------------------------------------------------------------------
+
+
+class Shipped(NamedTuple):
+    """What ships with the package: policies by id and plans by name."""
+
+    policies: dict[str, Policy]
+    plans: dict[str, Plan]
+
+
+def shipped(folder: str | None = None) -> Shipped:
+    """The shipped policies and plans, from the compiled file where that is still true."""
+    folder = folder or resources.policies_folder()
+    data = _packaged(folder) or _cached(folder)
+    policies = {
+        entry["id"]: Policy.of(
+            entry, pack=entry["pack"], family=entry["family"], file=os.path.join(folder, entry["file"])
+        )
+        for entry in data["policies"]
+    }
+    plans = {
+        entry["data"]["plan"]: Plan.of(entry["data"], file=os.path.join(folder, entry["file"]))
+        for entry in data["plans"]
+    }
+    return Shipped(policies, plans)
+
+
+def read_document(policy: Policy) -> dict[str, Any]:
+    """The whole document of a policy, with prose and examples, as plain data."""
+    return _read(policy.file)
+
+
+def compile_folder(folder: str) -> str:
+    """The run-time part of all policies and plans of a folder, as JSON. The wheel's build calls it."""
+    return _compile(folder, _listing(folder))
+
+
+class _Entry(NamedTuple):
+    path: str
+    size: int
+    time: int
+
+
+def _listing(folder: str) -> list[_Entry]:
+    """Every YAML file below a folder with what tells that it changed, sorted by path."""
+    found = []
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(os.path.join(folder, inside)) as entries:
+            for entry in entries:
+                path = f"{inside}/{entry.name}" if inside else entry.name
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    waiting.append(path)
+                elif entry.name.endswith((".yaml", ".yml")):
+                    status = entry.stat()
+                    found.append(_Entry(path, status.st_size, status.st_mtime_ns))
+    return sorted(found)
+
+
+def _compile(folder: str, listing: Iterable[_Entry]) -> str:
+    policies = []
+    plans = []
+    seen: dict[str, str] = {}
+    for entry in listing:
+        path = os.path.join(folder, entry.path)
+        data = _read(path)
+        parts = entry.path.split("/")
+        if parts[0] == "plans":
+            plans.append({"file": entry.path, "data": data})
+            continue
+        if len(parts) != 3 or parts[0] not in PACKS:
+            raise ConfigError("a shipped policy lies in PACK/FAMILY/ID.yaml", file=path)
+        policy = Policy.of(data, pack=parts[0], family=parts[1], file=path)
+        if policy.id in seen:
+            raise ConfigError(f"the policy {policy.id} is also in {seen[policy.id]}", file=path)
+        seen[policy.id] = entry.path
+        kept = {key: value for key, value in data.items() if key not in _PROSE}
+        policies.append({**kept, "pack": parts[0], "family": parts[1], "file": entry.path})
+    return json.dumps({"format": _FORMAT, "policies": policies, "plans": plans}, separators=(",", ":"))
+
+
+def _read(path: str) -> dict[str, Any]:
+    documents = read_yaml(Files().read(path))
+    data = documents[0].data() if len(documents) == 1 else None
+    if not isinstance(data, dict):
+        raise ConfigError("must hold one YAML mapping", file=path)
+    return data
+
+
+def _packaged(folder: str) -> Any:
+    """The compiled file of a wheel, which is true for as long as the wheel is."""
+    if not resources.is_packaged(folder):
+        return None
+    return _load(os.path.join(folder, COMPILED))
+
+
+def _cached(folder: str) -> Any:
+    listing = _listing(folder)
+    key = hashlib.sha256(repr((__version__, _FORMAT, listing)).encode()).hexdigest()
+    beside = os.path.join(folder, ".cache")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    place = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    elsewhere = os.path.join(home, "infra-audit", place)
+    for cache in (beside, elsewhere):
+        data = _load(os.path.join(cache, COMPILED))
+        if data is not None and data.get("key") == key:
+            return data
+    data = json.loads(_compile(folder, listing))
+    data["key"] = key
+    for cache in (beside, elsewhere):
+        if _store(cache, json.dumps(data, separators=(",", ":"))):
+            break
+    return data
+
+
+def _load(path: str) -> Any:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) and data.get("format") == _FORMAT else None
+
+
+def _store(cache: str, text: str) -> bool:
+    """Writes a cache in one step, so that two runs at once do not meet; False where it cannot be written."""
+    partial = os.path.join(cache, f"{COMPILED}.{os.getpid()}")
+    try:
+        os.makedirs(cache, exist_ok=True)
+        with open(os.path.join(cache, ".gitignore"), "w", encoding="utf-8") as stream:
+            stream.write("*\n")
+        with open(partial, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(partial, os.path.join(cache, COMPILED))
+    except OSError:
+        with suppress(OSError):
+            os.unlink(partial)
+        return False
+    return True

@@ -1,0 +1,318 @@
+"""What users' documents may say, as pydantic models: policies, plans and configuration.
+
+Only checks, and the source of the JSON Schemas for editors; the engine works on the plain data.
+Tags of unions stand in angle brackets, so that no error's path takes one for a key of the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from infra_audit.engine.conditions import COMPARISONS
+from infra_audit.units import parse_bytes, parse_duration
+
+__all__ = ["MODELS", "ConfigDocument", "PlanDocument", "PolicyDocument", "Strict", "schema"]
+
+
+class Strict(BaseModel):
+    """No unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
+
+
+def _checked(parse: Callable[[str], object], what: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and parse(value) is None:
+            raise ValueError(f"{value!r} is no {what}")
+        return value
+
+    return check
+
+
+Severity = Literal["error", "warning", "info"]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="Lower case words with hyphens.")]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Text | list[Text]
+Size = Annotated[int | str, AfterValidator(_checked(parse_bytes, "size such as 512MiB or 2GiB"))]
+Duration = Annotated[str, AfterValidator(_checked(parse_duration, "duration such as 30s or 1m30s"))]
+
+
+# -- policies -----------------------------------------------------------------------------------
+
+
+class _AllOf(Strict):
+    all: Annotated[list[Condition], Field(min_length=1)]
+
+
+class _AnyOf(Strict):
+    any: Annotated[list[Condition], Field(min_length=1)]
+
+
+class _NotOf(Strict):
+    not_: Condition = Field(alias="not")
+
+
+class _PlanOf(Strict):
+    plan: Text
+
+
+class _FactOf(Strict):
+    fact: Text
+
+
+class _ParameterOf(Strict):
+    parameter: Text
+
+
+def _operand_kind(value: Any) -> str:
+    if not isinstance(value, dict):
+        return "<list>" if isinstance(value, list) else "<literal>"
+    return next((f"<{kind}>" for kind in ("plan", "fact", "parameter") if kind in value), "<plan>")
+
+
+Literally = str | int | float | bool | None
+Single = Annotated[
+    Annotated[_PlanOf, Tag("<plan>")]
+    | Annotated[_FactOf, Tag("<fact>")]
+    | Annotated[_ParameterOf, Tag("<parameter>")]
+    | Annotated[Literally, Tag("<literal>")],
+    Discriminator(_operand_kind),
+]
+Operand = Annotated[
+    Annotated[_PlanOf, Tag("<plan>")]
+    | Annotated[_FactOf, Tag("<fact>")]
+    | Annotated[_ParameterOf, Tag("<parameter>")]
+    | Annotated[list[Single], Tag("<list>")]
+    | Annotated[Literally, Tag("<literal>")],
+    Discriminator(_operand_kind),
+]
+
+
+class _LeafOf(Strict):
+    """A fact and exactly one comparison."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 2, "maxProperties": 2})
+
+    fact: Text
+    is_: Operand = Field(None, alias="is")
+    is_not: Operand = None
+    in_: Operand = Field(None, alias="in")
+    not_in: Operand = None
+    at_least: Operand = None
+    at_most: Operand = None
+    above: Operand = None
+    below: Operand = None
+    between: Annotated[list[Single], Field(min_length=2, max_length=2)] = []
+    matches: Operand = None
+    exists: bool = True
+    contains: Operand = None
+    subset_of: Operand = None
+    empty: bool = True
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> _LeafOf:
+        used = self.model_fields_set - {"fact"}
+        if len(used) != 1:
+            raise ValueError(f"a fact is compared by exactly one of {', '.join(COMPARISONS)}")
+        return self
+
+
+def _condition_kind(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return next((f"<{kind}>" for kind in ("fact", "all", "any", "not") if kind in value), None)
+
+
+Condition = Annotated[
+    Annotated[_LeafOf, Tag("<fact>")]
+    | Annotated[_AllOf, Tag("<all>")]
+    | Annotated[_AnyOf, Tag("<any>")]
+    | Annotated[_NotOf, Tag("<not>")],
+    Discriminator(
+        _condition_kind,
+        custom_error_type="condition",
+        custom_error_message="a condition is a mapping with `fact`, `all`, `any` or `not`",
+    ),
+]
+
+ExampleFiles = Annotated[dict[str, str], Field(min_length=1, description="File name → text.")]
+
+
+class _Examples(Strict):
+    bad: Annotated[list[ExampleFiles], Field(min_length=1)]
+    good: Annotated[list[ExampleFiles], Field(min_length=1)]
+
+
+class _Check(Strict):
+    where: Condition | None = None
+    require: Condition | None = None
+    severity: Severity | None = None
+    message: Text | None = None
+    fix: Text | None = None
+
+
+class PolicyDocument(Strict):
+    """A policy: which subjects, what must hold for them, and what to say where it does not."""
+
+    id: Id
+    title: Text
+    severity: Severity
+    subject: Literal["deployment", "service", "network", "volume", "port", "mount", "dependency"]
+    where: Condition | None = None
+    require: Condition
+    parameters: dict[str, Literally | list[Literally]] = {}
+    message: Text
+    why: Text | None = None
+    fix: Text | None = None
+    references: list[Text] = []
+    fold: bool = False
+    enabled: bool = True
+    live: bool = False
+    unless: list[Id] = []
+    also: list[_Check] = []
+    examples: _Examples | None = None
+
+
+# -- plans --------------------------------------------------------------------------------------
+
+
+class _ExactNumber(Strict):
+    exactly: float | int
+
+
+class _ExactSize(Strict):
+    exactly: Size
+
+
+def _written_as_mapping(value: Any) -> str:
+    return "<exactly>" if isinstance(value, dict) else "<at_least>"
+
+
+Number = Annotated[
+    Annotated[_ExactNumber, Tag("<exactly>")] | Annotated[float | int, Tag("<at_least>")],
+    Discriminator(_written_as_mapping),
+]
+Memory = Annotated[
+    Annotated[_ExactSize, Tag("<exactly>")] | Annotated[Size, Tag("<at_least>")], Discriminator(_written_as_mapping)
+]
+
+
+class _Match(Strict):
+    """Any of these makes a service fill the role; names and images are globs."""
+
+    label: str | list[str] | dict[str, str | None] | None = None
+    service: Texts | None = None
+    image: Texts | None = None
+    product: Texts | None = None
+
+
+class _Health(Strict):
+    interval: Duration | dict[Literal["exactly"], Duration] | None = None
+    timeout: Duration | dict[Literal["exactly"], Duration] | None = None
+    start_period: Duration | dict[Literal["exactly"], Duration] | None = None
+    retries: Number | None = None
+    path: Text | None = None
+
+
+class _Stage(Strict):
+    """A step of the pipeline: its place in the order, and what one replica gets done."""
+
+    order: int
+    rate: float | int
+
+
+class _Role(Strict):
+    match: _Match | None = None
+    description: str | None = None
+    image: Texts | None = None
+    images: Texts | None = None
+    cpus: Number | None = None
+    memory: Memory | None = None
+    replicas: Number | None = None
+    networks: list[Text] | None = None
+    published: list[int] | None = Field(None, description="Ports of the host.")
+    settings: dict[str, Any] | None = None
+    health: _Health | None = None
+    stage: _Stage | None = None
+
+
+class _PlanNetwork(Strict):
+    description: str | None = None
+    subnet: Text | None = None
+    mtu: Number | None = None
+    edge: bool | None = Field(None, description="True for the network that faces the outside.")
+
+
+class _Budget(Strict):
+    cpus: float | int | None = None
+    memory: Size | None = None
+
+
+class _Target(Strict):
+    throughput: float | int
+    unit: Text
+
+
+class PlanDocument(Strict):
+    """A plan: the numbers that a team documented for one system."""
+
+    plan: Text
+    description: str | None = None
+    target: _Target | None = None
+    roles: dict[str, _Role | None] = {}
+    networks: dict[str, _PlanNetwork | None] = {}
+    budget: _Budget | None = None
+
+
+# -- configuration ------------------------------------------------------------------------------
+
+
+class _Rule(Strict):
+    enabled: bool | None = None
+    severity: Severity | None = None
+    parameters: dict[str, Literally | list[Literally]] = {}
+    reason: Text
+
+
+class _Ignore(Strict):
+    policy: Id
+    subject: Text | None = None
+    deployment: Text | None = None
+    reason: Text
+
+
+class _DeploymentConfig(Strict):
+    files: Annotated[list[Text], Field(min_length=1)]
+    env_files: list[Text] = []
+    profiles: list[Text] | None = None
+    plan: Text | None = None
+    rules: dict[Id, _Rule] = {}
+
+
+class ConfigDocument(Strict):
+    """``.infra-audit.yaml``."""
+
+    plan: Text | None = None
+    policies: list[Text] = []
+    deployments: dict[str, _DeploymentConfig] = {}
+    rules: dict[Id, _Rule] = {}
+    ignore: list[_Ignore] = []
+
+
+for _model in (_AllOf, _AnyOf, _NotOf, _Check, PolicyDocument):
+    _model.model_rebuild()
+
+MODELS: dict[str, type[BaseModel]] = {
+    "policy": PolicyDocument,
+    "plan": PlanDocument,
+    "config": ConfigDocument,
+}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a "policy", a "plan" or the "config"."""
+    made = MODELS[kind].model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
