@@ -1,0 +1,125 @@
+"""The command group. It knows each command's name and short help without importing its module."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn, cast
+
+import click
+
+from infra_audit import __version__
+from infra_audit.cli.door import Settings, door
+
+__all__ = ["COMMANDS", "app", "main"]
+
+COMMANDS = {
+    "check": "Audit Compose files: the deployment that they make up, not each file.",
+    "explain": "Show a policy: why it is there, how to fix it, examples.",
+    "policies": "List the policies.",
+    "facts": "List the facts; with a subject, their values and where each comes from.",
+    "resolve": "Print the effective deployment in Docker Compose's canonical form.",
+    "trace": "Show where one value comes from, hop by hop.",
+    "schema": "Print the JSON Schema of a document: policy, plan, config or report.",
+    "completion": "Print the script that completes infra-audit's words in a shell.",
+}
+"""Short help of each command; the command ``name`` lives in ``infra_audit.cli.name``."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = cast("click.Command", importlib.import_module(f"infra_audit.cli.{cmd_name}").command)
+        if all(param.name != "debug" for param in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # asked here because click's own way to ask imports shutil and all its archive formats
+        return super().make_context(info_name, args, parent, terminal_width=_columns(), **extra)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _columns() -> int:
+    """Width of help texts: the terminal's, at most 100."""
+    columns = 80
+    with suppress(OSError, ValueError):
+        columns = os.get_terminal_size(1).columns or columns
+    return min(columns, 100) - 2
+
+
+def _debug_option() -> click.Option:
+    """--debug, for the group and for each command, so that it may stand anywhere."""
+
+    def switch_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.ensure_object(Settings).debug = True
+
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=switch_on,
+        help="Show the traceback of an error.",
+    )
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"infra-audit {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 clean; 1 findings at or above --fail-on; 2 the job was not wholly done.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and leave.",
+)
+def app() -> None:
+    """Check that a Docker Compose deployment is what its team documented, before and after it runs."""
+
+
+app.params.append(_debug_option())
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    settings = Settings()
+    with door(settings):
+        result = app.main(args, prog_name="infra-audit", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,89 @@
+"""``infra-audit check``: the main job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from infra_audit.audit import Request, audit, deployments
+from infra_audit.cli.app import COMMANDS
+from infra_audit.cli.door import NOT_DONE, tell
+from infra_audit.cli.options import color_options, format_option, plan_option, request_options
+from infra_audit.cli.output import look_for, write
+from infra_audit.errors import InfraAuditError, UsageError
+from infra_audit.finding import Report, Severity
+from infra_audit.reports import REPORTERS, reporter
+from infra_audit.reports.terminal import printable
+
+__all__ = ["command"]
+
+
+@click.command("check", short_help=COMMANDS["check"])
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
+@request_options
+@plan_option
+@click.option("--policy", "policies", multiple=True, metavar="ID", help="Only this policy (repeatable).")
+@click.option(
+    "--fail-on",
+    type=click.Choice([*(severity.name for severity in reversed(Severity)), "never"]),
+    default="error",
+    show_default=True,
+    help="The least severity that gives exit code 1.",
+)
+@format_option(*REPORTERS)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=str, readable=False), metavar="FILE", help="Write the report to a file."
+)
+@color_options
+@click.option("--list", "only_list", is_flag=True, help="Show the deployments that would be audited, and their files.")
+def command(
+    paths: tuple[str, ...],
+    request: Request,
+    plan: str | None,
+    policies: tuple[str, ...],
+    fail_on: str,
+    form: str,
+    output: str | None,
+    color: bool | None,
+    width: int | None,
+    only_list: bool,
+) -> int:
+    """Audit the deployments that the files and folders PATH belong to (default: the working directory).
+
+    A file that overrides another one is merged with it, as Docker Compose would; -f names the files of
+    one deployment instead.
+
+    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 the job was not wholly done.
+    """
+    if paths and request.files:
+        raise UsageError("name the files either with -f or as PATH, not both")
+    request = replace(request, paths=paths or (".",), plan=plan, policies=policies)
+    if only_list:
+        return _list(request)
+    report = audit(request)
+    write(reporter(form)(report, look_for(output, color, width)), output)
+    _tell(report)
+    code = report.exit_code(Severity[fail_on] if fail_on != "never" else Severity.error)
+    return code if fail_on != "never" or code == NOT_DONE else 0
+
+
+def _list(request: Request) -> int:
+    code = 0
+    for opened in deployments(request):
+        if isinstance(opened.result, InfraAuditError):
+            tell(str(opened.result))
+            code = NOT_DONE
+            continue
+        files = " ".join(map(printable, opened.result.files))
+        write(f"{printable(opened.name)}: {files}\n" + "".join(f"  {printable(note)}\n" for note in opened.notes))
+    return code
+
+
+def _tell(report: Report) -> None:
+    """What was not done, on stderr: a report in a file or a pipe must not hide it."""
+    for error in report.errors:
+        tell(str(error))
+    for gap in report.gaps:
+        if gap.internal:
+            tell(f"{gap.policy} was not decided for {gap.subject.kind} {gap.subject.name}: {gap.why}")

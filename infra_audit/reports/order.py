@@ -1,0 +1,40 @@
+"""The order in which reports list findings, the same for every run and every format."""
+
+from __future__ import annotations
+
+from infra_audit.finding import Finding, Gap, Report, Severity
+from infra_audit.source import Span
+
+__all__ = ["by_place", "sorted_findings", "sorted_gaps", "summary"]
+
+
+def by_place(span: Span) -> tuple[str, int, int]:
+    return span.source.path, span.line, span.column
+
+
+def sorted_findings(report: Report) -> list[Finding]:
+    """By deployment (in the report's order), then place, policy and subject."""
+    rank = {info.name: number for number, info in enumerate(report.deployments)}
+    return sorted(
+        report.findings,
+        key=lambda finding: (
+            rank.get(finding.deployment, len(rank)),
+            by_place(finding.place),
+            finding.policy,
+            finding.subject,
+            finding.message,
+        ),
+    )
+
+
+def sorted_gaps(report: Report) -> list[Gap]:
+    """By deployment (in the report's order), then policy and subject."""
+    rank = {info.name: number for number, info in enumerate(report.deployments)}
+    return sorted(report.gaps, key=lambda gap: (rank.get(gap.deployment, len(rank)), gap.policy, gap.subject, gap.why))
+
+
+def summary(report: Report) -> dict[str, int]:
+    """How many findings of each severity count, how many are suppressed, and how many gaps there are."""
+    active = report.active()
+    counts = {severity.name: sum(finding.severity is severity for finding in active) for severity in reversed(Severity)}
+    return counts | {"suppressed": len(report.findings) - len(active), "gaps": len(report.gaps)}

@@ -1,0 +1,139 @@
+"""The report for people: grouped by deployment and subject, each finding with its line of code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, SubjectRef
+from infra_audit.reports.frame import code_frame
+from infra_audit.reports.order import by_place, sorted_findings, sorted_gaps, summary
+from infra_audit.reports.terminal import Look, Style, count, printable, wrap
+from infra_audit.secrets import mask
+
+__all__ = ["render"]
+
+_MAX_RELATED = 6
+_MAX_GAPS = 8
+
+
+def render(report: Report, look: Look) -> str:
+    style = Style(look.color)
+    findings = [finding for finding in sorted_findings(report) if finding.suppressed is None]
+    gaps = sorted_gaps(report)
+    lines: list[str] = []
+    for info in report.deployments:
+        lines += _deployment(
+            info,
+            [finding for finding in findings if finding.deployment == info.name],
+            [gap for gap in gaps if gap.deployment == info.name],
+            look,
+            style,
+        )
+    lines.append(_closing(report, style))
+    return "\n".join(lines) + "\n"
+
+
+def _deployment(
+    info: DeploymentInfo, findings: list[Finding], gaps: list[Gap], look: Look, style: Style
+) -> Iterator[str]:
+    told = any(all(file in note for file in info.files) for note in info.notes)
+    files = "" if told else f" ({' + '.join(map(printable, info.files)) or info.source})"
+    yield style("bold", printable(info.name)) + files
+    for note in info.notes:
+        yield from wrap(mask(note), look.width, "  ", "    ")
+    yield ""
+    shown = [finding for finding in findings if not finding.folded]
+    for subject, group in _subjects(shown):
+        if subject.kind != "deployment":
+            yield style("bold", f"{subject.kind} {printable(subject.name)}")
+        for finding in group:
+            yield from _finding(finding, look, style)
+            yield ""
+    tail = [*_folded(findings, look), *_gaps(gaps, look, style)]
+    if tail:
+        yield from tail
+        yield ""
+
+
+def _subjects(findings: list[Finding]) -> list[tuple[SubjectRef, list[Finding]]]:
+    """Findings by subject: the deployment first, the others in the order of their first place."""
+    groups: dict[SubjectRef, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.subject, []).append(finding)
+    ordered = sorted(groups.items(), key=lambda item: (item[0].kind != "deployment", by_place(item[1][0].place)))
+    return [(subject, sorted(group, key=lambda finding: -finding.severity)) for subject, group in ordered]
+
+
+def _finding(finding: Finding, look: Look, style: Style) -> Iterator[str]:
+    severity = finding.severity.name
+    message = printable(mask(finding.message))
+    place = style("place", printable(str(finding.place)))
+    yield f"{place}: {style(severity, severity)}: {message} {style('dim', f'[{finding.policy}]')}"
+    yield from code_frame(finding.place, look.width, style, severity)
+    for related in finding.related[:_MAX_RELATED]:
+        note = printable(mask(related.note))
+        yield f"       {style('place', printable(str(related.span)))}" + (f": {note}" if note else "")
+    hidden = len(finding.related) - _MAX_RELATED
+    if hidden > 0:
+        yield f"       and {count(hidden, 'more place')}"
+    if finding.fix:
+        yield from wrap(mask(finding.fix), look.width, "       fix: ", "            ")
+
+
+def _folded(findings: list[Finding], look: Look) -> list[str]:
+    """One line for all comparisons with a plan that this deployment did not adopt."""
+    policies = Counter(finding.policy for finding in findings if finding.folded)
+    if not policies:
+        return []
+    parts = ", ".join(f"{policy} {number}" for policy, number in sorted(policies.items()))
+    differ = "value differs" if policies.total() == 1 else "values differ"
+    text = (
+        f"{policies.total()} {differ} from the reference plan ({parts}); "
+        "--plan reference shows and judges them, --plan none leaves them out"
+    )
+    return wrap(text, look.width, "", "  ")
+
+
+def _gaps(gaps: list[Gap], look: Look, style: Style) -> Iterator[str]:
+    """What could not be decided, subjects and policies with the same reason in one line."""
+    if not gaps:
+        return
+    yield style("bold", f"not decided ({count(len(gaps), 'gap')})")
+    by_reason: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        by_reason.setdefault(gap.why, []).append(gap)
+    for why, group in list(by_reason.items())[:_MAX_GAPS]:
+        subjects = _listed(gap.subject.name if gap.subject.kind != "deployment" else "" for gap in group)
+        text = f"{_listed(gap.policy for gap in group)}{f' for {subjects}' if subjects else ''}: {why}"
+        yield from wrap(mask(text), look.width, "  ", "    ")
+    if len(by_reason) > _MAX_GAPS:
+        yield f"  and {count(len(by_reason) - _MAX_GAPS, 'more reason')}; --format json lists every gap"
+
+
+def _listed(names: Iterable[str], limit: int = 5) -> str:
+    distinct = [name for name, _ in groupby(sorted(name for name in names if name))]
+    more = len(distinct) - limit
+    return ", ".join(distinct[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def _closing(report: Report, style: Style) -> str:
+    counts = summary(report)
+    found = [
+        style(severity, count(counts[severity], noun))
+        for severity, noun in (("error", "error"), ("warning", "warning"))
+        if counts[severity]
+    ]
+    if counts["info"]:
+        found.append(style("info", f"{counts['info']} info"))
+    files = len({file for info in report.deployments for file in info.files})
+    scope = f"in {count(len(report.deployments), 'deployment')} ({count(files, 'file')})"
+    parts = [f"{', '.join(found)} {scope}" if found else style("good", f"no findings {scope}")]
+    if counts["suppressed"]:
+        parts.append(f"{counts['suppressed']} suppressed")
+    if counts["gaps"]:
+        parts.append(count(counts["gaps"], "gap"))
+    if report.errors:
+        parts.append(style("error", f"{count(len(report.errors), 'error')} while reading"))
+    return "; ".join(parts)
