@@ -1,0 +1,104 @@
+"""Runs the examples of a policy: that policy alone, on the example's files, as real files in a folder.
+
+    python -m pytest -q tests/test_policies.py -k redis-maxmemory
+
+``# <-- finding`` in an example marks the line of a finding. The first file or files named
+``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infra_audit import audit, resources
+from infra_audit.deployment import Files
+from infra_audit.engine.policies import PACKS, Policy
+from infra_audit.finding import Gap
+from infra_audit.readers.yaml import read_yaml
+
+__all__ = ["Document", "Example", "Told", "documents", "examples", "run"]
+
+MARK = "# <-- finding"
+PROJECT = "example"
+
+
+class Document(NamedTuple):
+    """A shipped policy with its whole document."""
+
+    policy: Policy
+    data: dict[str, Any]
+
+
+class Example(NamedTuple):
+    """One example of a policy: ``kind`` is "bad" or "good", ``files`` name → text."""
+
+    policy: Policy
+    kind: str
+    number: int
+    files: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        return f"{self.policy.id}-{self.kind}-{self.number}"
+
+    @property
+    def marked(self) -> list[tuple[str, int]]:
+        """File and line of each mark."""
+        return [
+            (name, number)
+            for name, text in sorted(self.files.items())
+            for number, line in enumerate(text.split("\n"), 1)
+            if MARK in line
+        ]
+
+
+class Told(NamedTuple):
+    """What the policy says about an example: file and line of each finding, their messages, the gaps."""
+
+    lines: list[tuple[str, int]]
+    messages: list[str]
+    gaps: list[Gap]
+
+
+def documents() -> Iterator[Document]:
+    """Every policy document of the checkout, each read by itself."""
+    top = Path(resources.policies_folder())
+    for pack in PACKS:
+        for path in sorted(top.glob(f"{pack}/*/*.yaml")):
+            data = read_yaml(Files().read(str(path)))[0].data()
+            yield Document(Policy.of(data, pack=pack, family=path.parent.name, file=str(path)), data)
+
+
+def examples(document: Document) -> Iterator[Example]:
+    for kind in ("bad", "good"):
+        for number, files in enumerate((document.data.get("examples") or {}).get(kind) or (), 1):
+            yield Example(document.policy, kind, number, files)
+
+
+def run(example: Example, folder: Path) -> Told:
+    """Writes the files of an example and judges them by its policy alone."""
+    for name, text in example.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    compose = [str(folder / name) for name in example.files if "compose" in name and name.endswith((".yaml", ".yml"))]
+    plan = str(folder / "plan.yaml") if "plan.yaml" in example.files else "none"
+    policy = example.policy
+    request = audit.Request(
+        files=tuple(compose),
+        folder=str(folder),
+        name=PROJECT,
+        plan=plan,
+        use_config=False,
+        policies=() if policy.family == "suppressions" else (policy.id,),
+    )
+    report = audit.audit(request)
+    if report.errors:
+        raise AssertionError("; ".join(map(str, report.errors)))
+    found = [finding for finding in report.active() if finding.policy == policy.id]
+    lines = sorted((os.path.relpath(finding.place.source.location, folder), finding.place.line) for finding in found)
+    gaps = [gap for gap in report.gaps if gap.policy == policy.id]
+    return Told(lines, [str(finding.place) + " " + finding.message for finding in found], gaps)
