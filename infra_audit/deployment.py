@@ -164,13 +164,12 @@ class Deployment:
         if part is None:
             return
         for service in self.subjects("service"):
-            node = service.node.get(part)
-            if node is None:
+            found = service.node.get(part)
+            if found is None:
                 continue
-            if node.is_mapping:
-                for name, child in node.items():
-                    yield Subject(kind, f"{service.name}/{name}", child, self, service)
-            for child in node.entries():
+            for name, child in found.items():
+                yield Subject(kind, f"{service.name}/{name}", child, self, service)
+            for child in found.entries():
                 yield Subject(kind, f"{service.name}/{_part_name(kind, child)}", child, self, service)
 
 

@@ -63,7 +63,7 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[Differen
 def resolved(files: list[str], cwd: str, environ: dict[str, str]) -> dict[str, Any]:
     """What ``resolve --profile '*'`` gives for these files in this folder."""
     os.chdir(cwd)
-    return canonical(load(files, strict=True, profiles=("*",), environ=environ, working_folder=cwd))
+    return canonical(load(files, strict=True, profiles=("*",), environ=environ))
 
 
 def main(arguments: list[str]) -> int:
@@ -107,7 +107,7 @@ def main(arguments: list[str]) -> int:
 def _compare(case: dict[str, Any], corpus: str) -> tuple[str, list[tuple[str, str]]]:
     repository = os.path.join(corpus, case["repo"])
     cwd = os.path.join(repository, case["cwd"])
-    environ = ORACLE_ENVIRONMENT | {"PWD": cwd}
+    environ = ORACLE_ENVIRONMENT | {"PWD": os.path.relpath(cwd, os.path.dirname(corpus))}
     try:
         actual = resolved([os.path.join(repository, file) for file in case["files"]], cwd, environ)
     except InfraAuditError as error:

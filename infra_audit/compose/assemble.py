@@ -16,7 +16,7 @@ from infra_audit.compose.decode import decode
 from infra_audit.compose.environment import read_variables
 from infra_audit.compose.interpolate import Variables, interpolate_tree
 from infra_audit.compose.merge import merge, settle
-from infra_audit.compose.paths import absolute, resolve_paths, resolve_service
+from infra_audit.compose.paths import absolute, resolve_paths, resolve_service, with_contexts
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.schema import PROJECT, SERVICE
 from infra_audit.deployment import Files
@@ -69,7 +69,7 @@ class Assembler:
                 merged = settle(document) if merged is None else merge(merged, document, PROJECT, (), self.problems)
         if merged is None:
             raise ReadError("no Compose file is given")
-        return merged
+        return with_contexts(merged, self.folder)
 
     # -- one document -----------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ def canonical(deployment: Deployment) -> dict[str, Any]:
     top = deployment.tree
     printed: dict[str, Any] = _print(top, PROJECT) or {}
     printed.setdefault("services", {})
+    printed.pop("models", None)
     for name, service in printed["services"].items():
         for key in _HIDDEN:
             service.pop(key, None)
@@ -43,7 +44,6 @@ def _used(top: Node) -> dict[str, set[str]]:
         "volumes": set(),
         "secrets": set(),
         "configs": set(),
-        "models": set(),
     }
 
     def sources(nodes: Node | None) -> set[str]:
@@ -51,9 +51,8 @@ def _used(top: Node) -> dict[str, set[str]]:
 
     services = top.get("services")
     for _, service in services.items() if services else ():
-        for key in ("networks", "models"):
-            node = service.get(key)
-            used[key].update(name for name, _ in node.items()) if node is not None else None
+        networks = service.get("networks")
+        used["networks"].update(name for name, _ in networks.items()) if networks else None
         used["volumes"] |= sources(service.get("volumes"))
         used["secrets"] |= sources(service.get("secrets")) | sources(service.get("build", "secrets"))
         used["configs"] |= sources(service.get("configs"))
@@ -91,7 +90,7 @@ def _entry(child: Node, shape: Shape) -> Any:
 
 def _object(node: Node, shape: Object) -> Any:
     if not node.is_mapping:
-        return None if node.value is None else _escape(node.value)
+        return None if node.value is None else _escape(node.value) or {}
     printed: dict[str, Any] = {
         key: (dict(value) if isinstance(value, dict) else value) for key, value in shape.always.items()
     }

@@ -54,11 +54,15 @@ class _Service:
 
     def check(self) -> None:
         get = self.service.get
-        if get("image") is None and get("build") is None and get("provider") is None:
+        image = get("image")
+        if (image is None or image.value == "") and get("build") is None and get("provider") is None:
             self.refuse(self.service, "has neither an image nor a build context")
         inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
         if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
             self.refuse(dockerfile, "gives both dockerfile and dockerfile_inline")
+        platform, platforms = get("platform"), [entry.value for entry in self._entries("build", "platforms")]
+        if platform is not None and _text(platform) and platforms and platform.value not in platforms:
+            self.refuse(platform, f"has the platform {platform.value}, which is not one of build.platforms")
         self._networks()
         self._healthcheck()
         for dependency, node in self._mapping("depends_on"):
@@ -66,11 +70,10 @@ class _Service:
             if dependency not in self.services and (required is None or required.value is not False):
                 self.refuse(node.key or node, f"depends on {dependency}, which is no service")
         for key in ("network_mode", "ipc", "pid", "uts"):
-            shared = _text(get(key))
-            if shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
-                node = get(key)
-                assert node is not None
-                self.refuse(node, f"has {key} {shared}, which is no service")
+            mode = get(key)
+            shared = _text(mode)
+            if mode and shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
+                self.refuse(mode, f"has {key} {shared}, which is no service")
         self._references()
         self._twice()
         self._mounts()

@@ -13,9 +13,10 @@ from typing import Any
 
 from infra_audit.compose.merge import unique
 from infra_audit.compose.numbers import as_text, parse_float, parse_integer
+from infra_audit.compose.pieces import Invalid
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
-from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS, Invalid
+from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS
 from infra_audit.readers.scalars import Timestamp
 from infra_audit.tree import HOLE, Node
 from infra_audit.units import format_duration, parse_bytes, parse_duration

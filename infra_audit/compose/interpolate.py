@@ -70,9 +70,7 @@ class _Substitution:
             return "$", at + 2
         if following != "{":
             match = _NAME.match(template, at + 1)
-            if match is None:
-                raise TemplateError(f"{_excerpt(template, at)} is no valid variable; a plain $ is written $$")
-            return self.plain(match[0]), match.end()
+            return (self.plain(match[0]), match.end()) if match else ("$", at + 1)
         end = _closing_brace(template, at)
         match = _NAME.match(template, at + 2)
         if end < 0 or match is None:
@@ -129,11 +127,17 @@ def _excerpt(template: str, at: int) -> str:
 
 
 def _closing_brace(template: str, at: int) -> int:
-    """The brace that closes the ``${`` at ``at``, or -1."""
+    """The brace that closes the ``${`` at ``at``, or -1.
+
+    As Compose counts: every ``{`` opens, the character after it is passed over, and where the count
+    does not come out, the last ``}`` of the line closes.
+    """
+    newline = template.find("\n", at)
+    last = template.rfind("}", at, newline if newline >= 0 else len(template))
     depth = 0
     index = at
-    while index < len(template):
-        if template.startswith("${", index):
+    while index <= last:
+        if template[index] == "{":
             depth += 1
             index += 1
         elif template[index] == "}":
@@ -141,7 +145,7 @@ def _closing_brace(template: str, at: int) -> int:
             if depth == 0:
                 return index
         index += 1
-    return -1
+    return last
 
 
 def substitute(template: str, variables: Variables, *, blank: str = "", demand: bool = True) -> tuple[str, list[Hop]]:

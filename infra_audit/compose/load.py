@@ -33,7 +33,6 @@ def load(
     name: str | None = None,
     strict: bool = False,
     reader: Files | None = None,
-    working_folder: str | None = None,
 ) -> Deployment:
     """The deployment that these files make, merged in order.
 
@@ -41,7 +40,6 @@ def load(
     first file. ``environ``: variables that win over env files. ``folder``: the project directory,
     else that of the first file. ``strict``: unset variables are blank and what Compose refuses is
     raised, as Compose does; else they are unknown and problems are collected.
-    ``working_folder``: where Compose is called, whose `.env` it reads first.
 
     Raises ReadError where a file cannot be read as a part of a deployment.
     """
@@ -51,7 +49,7 @@ def load(
     locations = [os.path.abspath(file) for file in files]
     project = os.path.abspath(folder) if folder else os.path.dirname(locations[0])
     outer = {key: Variable(value, None, "the environment") for key, value in (environ or {}).items()}
-    variables = read_variables(reader, _env_files(env_files, working_folder, project), outer)
+    variables = read_variables(reader, _env_files(env_files, project), outer)
     context = Context(reader, strict)
     label = _project_name(name, locations, project, variables, reader)
     variables.setdefault("COMPOSE_PROJECT_NAME", Variable(str(label.value), label.span, "the project's name"))
@@ -90,11 +88,11 @@ def load(
     )
 
 
-def _env_files(given: Sequence[str], working_folder: str | None, project: str) -> list[str]:
+def _env_files(given: Sequence[str], project: str) -> list[str]:
     if given:
         return [os.path.abspath(path) for path in given]
-    folders = [project] if working_folder is None else [project, os.path.abspath(working_folder)]
-    return [path for path in dict.fromkeys(os.path.join(folder, ".env") for folder in folders) if os.path.isfile(path)]
+    usual = os.path.join(project, ".env")
+    return [usual] if os.path.isfile(usual) else []
 
 
 def _project_name(

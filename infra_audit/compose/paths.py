@@ -7,9 +7,10 @@ import posixpath
 import re
 from collections.abc import Callable
 
+from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["absolute", "resolve_paths"]
+__all__ = ["absolute", "resolve_paths", "resolve_service", "with_contexts"]
 
 _REMOTE_CONTEXT = re.compile(r"https?://|git://|ssh://|github\.com/|git@")
 _WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
@@ -52,6 +53,26 @@ def resolve_paths(root: Node, folder: str) -> Node:
             {name: _volume(entry, folder) for name, entry in volumes.value.items()}
         )
     return root.with_value(children)
+
+
+def with_contexts(root: Node, folder: str) -> Node:
+    """The merged tree with the folder as the context of each build that names none."""
+    services = root.get("services")
+    if services is None or not services.is_mapping:
+        return root
+    built = {
+        name: service.with_value(service.value | {"build": _with_context(build, folder)})
+        for name, service in services.items()
+        if (build := service.get("build")) is not None and build.is_mapping and "context" not in build.value
+    }
+    if not built:
+        return root
+    return root.with_value(root.value | {"services": services.with_value(services.value | built)})
+
+
+def _with_context(build: Node, folder: str) -> Node:
+    context = Node(folder, build.place, None, (Hop("implied", "the project's folder", build.place),))
+    return build.with_value({"context": context, **build.value})
 
 
 _SERVICE_PATHS: tuple[tuple[tuple[str, ...], Callable[[str, str], str]], ...] = (

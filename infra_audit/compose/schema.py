@@ -18,7 +18,6 @@ from infra_audit.compose.leaves import (
     fraction,
     integer,
     integer_kept,
-    mode,
     number_as_integer,
     option,
     plain_texts,

@@ -6,157 +6,22 @@ it is. Pieces carry the place of their piece of the text where the text stands a
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import re
 from collections.abc import Callable
 from typing import TypeAlias
 
+from infra_audit.compose.pieces import Invalid, part, piece
+from infra_audit.compose.ports import ports
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.words import command_words
-from infra_audit.source import Hop, Span
+from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["FORMS", "LIST_FORMS", "TABLE_FORMS", "Invalid"]
-
-
-class Invalid(Exception):
-    """A value that Compose refuses; ``span`` is its place where that is not the whole node."""
-
-    def __init__(self, message: str, span: Span | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.span = span
+__all__ = ["FORMS", "LIST_FORMS", "TABLE_FORMS"]
 
 
 Form: TypeAlias = Callable[[Node, Path, Problems], Node]
-
-
-def piece(node: Node, start: int, end: int) -> Span:
-    """The place of characters ``start`` to ``end`` of a text node; the whole where it was not written so."""
-    written = node.span.text
-    text = node.value
-    if written == text:
-        return node.span.part(start, end)
-    if len(written) == len(text) + 2 and written[1:-1] == text:
-        return node.span.part(start + 1, end + 1)
-    return node.span
-
-
-def _part(node: Node, start: int, end: int, value: object = None) -> Node:
-    text = node.value[start:end]
-    return Node(text if value is None else value, piece(node, start, end), None, node.hops)
-
-
-def _number(node: Node, start: int, end: int, number: int) -> Node:
-    return Node(number, piece(node, start, end), None, node.hops)
-
-
-# -- lists of ports -------------------------------------------------------------------------------
-
-_HIGHEST_PORT = 65535
-_PROTOCOLS = ("tcp", "udp", "sctp")
-
-
-def ports(node: Node, path: Path, problems: Problems) -> Node:
-    if not node.is_list:
-        return node
-    found: list[Node] = []
-    for index, item in enumerate(node.value):
-        value = item.value
-        if isinstance(value, bool) or isinstance(value, float) or value is None:
-            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: {item.span.text or 'null'} is no port")
-        elif isinstance(value, int):
-            found.append(item.with_value(_long_port(item, {"target": item.with_value(value)})))
-        elif isinstance(value, str):
-            try:
-                found.extend(_short_ports(item))
-            except Invalid as error:
-                problems.refuse(error.span or item, (*path, index), f"{dotted((*path, index))}: {error.message}")
-        elif item.is_mapping and "target" not in value:
-            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: the target port is missing")
-        elif item.is_mapping:
-            found.append(item.with_value(_long_port(item, value)))
-        else:
-            found.append(item)
-    return node.with_value(found)
-
-
-def _long_port(item: Node, fields: dict[str, Node]) -> dict[str, Node]:
-    return {"mode": Node("ingress", item.span), "protocol": Node("tcp", item.span)} | fields
-
-
-def _short_ports(item: Node) -> list[Node]:
-    """All ports of one short form: [[ip:]host:]container[/protocol], either side a range."""
-    text: str = item.value
-    body, slash, protocol = text.partition("/")
-    if slash and "/" in protocol:
-        raise Invalid(f"{text!r} is no port")
-    parts = body.split(":")
-    container_at = len(body) - len(parts[-1])
-    host_at = container_at - len(parts[-2]) - 1 if len(parts) > 1 else container_at
-    host = parts[-2] if len(parts) > 1 else ""
-    address = ":".join(parts[:-2])
-    if address.startswith("[") and address.endswith("]"):
-        address = address[1:-1]
-    if address and HOLE not in address:
-        try:
-            ipaddress.ip_address(address.split("%")[0])
-        except ValueError:
-            raise Invalid(f"{address!r} is no IP address", piece(item, 0, len(address))) from None
-    if not parts[-1]:
-        raise Invalid(f"{text!r} names no container port")
-    if protocol.lower() not in _PROTOCOLS and slash and HOLE not in protocol:
-        raise Invalid(f"{protocol!r} is no protocol; tcp, udp and sctp are", piece(item, len(body) + 1, len(text)))
-    if slash and not protocol:
-        raise Invalid(f"{text!r} names no protocol after the slash")
-
-    shared: dict[str, Node] = {"mode": Node("ingress", item.span)}
-    if address:
-        shared["host_ip"] = Node(address, piece(item, 0, max(host_at - 1, 0)), None, item.hops)
-    shared["protocol"] = (
-        Node(protocol.lower(), piece(item, len(body) + 1, len(text)), None, item.hops)
-        if slash
-        else Node("tcp", item.span)
-    )
-    container_span = (container_at, len(body))
-    host_span = (host_at, host_at + len(host))
-    if HOLE in parts[-1] or HOLE in host:
-        fields = dict(shared)
-        fields["target"] = _part(item, *container_span)
-        if HOLE not in parts[-1]:
-            first, last = _range(parts[-1], "container port", item, container_span)
-            if first == last:
-                fields["target"] = _number(item, *container_span, first)
-        if host:
-            fields["published"] = _part(item, *host_span)
-        return [item.with_value(fields)]
-    first, last = _range(parts[-1], "container port", item, container_span)
-    outer = _range(host, "host port", item, host_span) if host else None
-    if outer and outer[1] - outer[0] != last - first and first != last:
-        raise Invalid(f"{text!r}: the ranges of host and container ports differ in length")
-    found = []
-    for step in range(last - first + 1):
-        fields = dict(shared)
-        fields["target"] = _number(item, *container_span, first + step)
-        if outer:
-            single = first == last and outer[0] != outer[1]
-            published = f"{outer[0]}-{outer[1]}" if single else str(outer[0] + step)
-            fields["published"] = _part(item, *host_span, published)
-        found.append(item.with_value(fields))
-    return sorted(found, key=lambda port: str(port.value["target"].value))
-
-
-def _range(text: str, what: str, item: Node, at: tuple[int, int]) -> tuple[int, int]:
-    start, dash, end = text.partition("-")
-    if not start.isdecimal() or (dash and not end.isdecimal()):
-        raise Invalid(f"{text!r} is no {what}", piece(item, *at))
-    first = int(start)
-    last = int(end) if dash else first
-    if last < first or last > _HIGHEST_PORT:
-        reason = f"above {_HIGHEST_PORT}" if last > _HIGHEST_PORT else "a range that runs backwards"
-        raise Invalid(f"{what} {text} is {reason}", piece(item, *at))
-    return first, last
 
 
 # -- mounts, devices and other single entries -----------------------------------------------------
@@ -188,7 +53,7 @@ def mount(node: Node, path: Path, problems: Problems) -> Node:
     if len(sections) == 3:
         start = sections[2][0]
         for option in text[slice(*sections[2])].split(","):
-            here = _part(node, start, start + len(option))
+            here = part(node, start, start + len(option))
             start += len(option) + 1
             if option in ("ro", "rw"):
                 fields["read_only"] = here.with_value(option == "ro")
@@ -201,9 +66,9 @@ def mount(node: Node, path: Path, problems: Problems) -> Node:
     is_bind = is_path(source)
     fields["type"] = Node("bind" if is_bind else "volume", node.span, None, node.hops)
     if source:
-        fields["source"] = _part(node, *sections[0])
+        fields["source"] = part(node, *sections[0])
     target = text[slice(*target_at)]
-    fields["target"] = _part(node, *target_at, target if HOLE in target else posixpath.normpath(target))
+    fields["target"] = part(node, *target_at, target if HOLE in target else posixpath.normpath(target))
     if is_bind:
         fields["bind"] = Node(bind | {"create_host_path": Node(True, node.span)}, node.span)
     elif bind:
@@ -243,7 +108,7 @@ def device(node: Node, path: Path, problems: Problems) -> Node:
     if len(parts) > _DEVICE_PARTS:
         raise Invalid(f"{dotted(path)}: {text!r} has too many colons")
     ends = [len(":".join(parts[: count + 1])) for count in range(len(parts))]
-    places = [_part(node, end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    places = [part(node, end - len(text), end) for text, end in zip(parts, ends, strict=True)]
     return node.with_value(
         {
             "source": places[0],

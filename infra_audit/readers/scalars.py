@@ -8,12 +8,13 @@ Source: the resolver of go.yaml.in/yaml, and its answers through `docker compose
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from infra_audit.tree import Scalar
 
 __all__ = ["Timestamp", "resolve_plain"]
 
-_WORDS: dict[str, Scalar] = {
+_WORDS: Mapping[str, Scalar] = {
     "": None,
     "~": None,
     "null": None,

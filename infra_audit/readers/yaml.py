@@ -6,10 +6,11 @@ that came through them. Duplicate keys and keys that are no strings are reported
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import yaml
-from yaml.cyaml import CParser
+from yaml import CLoader
 
 from infra_audit.errors import ReadError
 from infra_audit.readers.scalars import resolve_plain
@@ -111,10 +112,10 @@ class _Builder:
         return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
     def _documents(self) -> list[YamlDocument]:
-        parser = CParser(self.source.text)
+        parser = CLoader(self.source.text)
         found: list[YamlDocument] = []
         stack: list[_Frame] = []
-        get_event = parser.get_event
+        get_event: Callable[[], Any] = parser.get_event
         while True:
             event = get_event()
             kind = event.__class__
