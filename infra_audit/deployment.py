@@ -12,7 +12,7 @@ from typing import Any
 from infra_audit.errors import ReadError
 from infra_audit.finding import Problem, SubjectRef
 from infra_audit.source import Source, Span, display_path
-from infra_audit.tree import Node
+from infra_audit.tree import Node, holes_as_text
 
 __all__ = ["MAX_FILE_BYTES", "Deployment", "Files", "Subject"]
 
@@ -114,7 +114,8 @@ class Deployment:
     networks and volumes that nothing uses still in it.
     ``files``: the Compose files as the user would type them, in merge order.
     ``folder``: absolute path of the project directory.
-    ``problems``: what loading met. ``unset``: variables without a value and where they are used.
+    ``problems``: what loading met. ``unset``: variables without a value or default, and where they are used.
+    ``env_files``: the files that variables were read from.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Deployment:
     tree: Node
     problems: list[Problem] = field(default_factory=list)
     unset: dict[str, list[Span]] = field(default_factory=dict)
+    env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reader: Files = field(default_factory=Files)
@@ -186,7 +188,7 @@ _PARTS = {"port": "ports", "mount": "volumes", "dependency": "depends_on"}
 def _part_name(kind: str, node: Node) -> str:
     def text(key: str) -> str:
         child = node.get(key)
-        return "" if child is None or child.value is None else str(child.value)
+        return "" if child is None or child.value is None else holes_as_text(str(child.value), child.hops)
 
     if kind == "mount":
         return text("target")

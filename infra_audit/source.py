@@ -22,7 +22,8 @@ HopKind = Literal[
     "include",  # came from a file that is included here
     "variable",  # took the value of a variable, set at the hop's span
     "default",  # took the default that stands beside the variable
-    "unset",  # the variable has no value
+    "unset",  # the variable has no value; Compose puts a blank in its place
+    "required",  # the variable has no value, and Compose refuses to go on without one
     "env_file",  # came from a file named here
     "implied",  # Compose adds it by itself
 ]

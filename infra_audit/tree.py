@@ -20,8 +20,11 @@ HOLE = "\ue000"
 """Stands in a text for a variable that has no value (a private-use character).
 
 ``${PORT}:8080`` with PORT unset reads "\\ue000:8080": the part with the hole is unknown, the other
-part is not. The node's "unset" hops name the variables.
+part is not. The node's "unset" and "required" hops name the variables.
 """
+
+
+_UNSET = ("unset", "required")
 
 
 def is_known(value: object) -> bool:
@@ -31,7 +34,7 @@ def is_known(value: object) -> bool:
 
 def holes_as_text(text: str, hops: tuple[Hop, ...]) -> str:
     """The text with each hole written as the variable that it stands for."""
-    names = [hop.note for hop in hops if hop.kind == "unset"]
+    names = [hop.note for hop in hops if hop.kind in _UNSET]
     for name in names:
         text = text.replace(HOLE, f"${{{name}}}", 1)
     return text.replace(HOLE, "${?}")
@@ -147,7 +150,7 @@ class Node:
 
     def why_unknown(self) -> str:
         """Which variables without a value this scalar rests on."""
-        names = sorted({hop.note for hop in self.hops if hop.kind == "unset"})
+        names = sorted({hop.note for hop in self.hops if hop.kind in _UNSET})
         if not names:
             return "it rests on a variable that is not set"
         return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not set"

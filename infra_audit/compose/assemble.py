@@ -19,6 +19,7 @@ from infra_audit.compose.merge import merge, settle
 from infra_audit.compose.paths import absolute, resolve_paths, resolve_service, with_contexts
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.schema import PROJECT, SERVICE
+from infra_audit.compose.shape import Table
 from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
 from infra_audit.finding import Related
@@ -40,7 +41,7 @@ class Context:
     strict: bool
     problems: Problems = field(default_factory=Problems)
     unset: dict[str, list[Span]] = field(default_factory=dict)
-    defaults: dict[str, list[Span]] = field(default_factory=dict)
+    env_files: list[str] = field(default_factory=list)
 
 
 class _Step(NamedTuple):
@@ -155,6 +156,7 @@ class Assembler:
         if step in way:
             chain = " → ".join(entry.service for entry in (*way, step))
             raise _at(extends.place, f"extends runs in a circle: {chain}")
+        self._pass_over(extends, ("service", "file"), ("services", name, "extends"))
         own = service.with_value({key: child for key, child in service.value.items() if key != "extends"})
         base_name, file = self._target(name, extends)
         base_services, base_location, base_folder = services, location, folder
@@ -239,7 +241,16 @@ class Assembler:
                 self._import(sections, brought, entry)
         return tree.with_value(sections)
 
+    def _pass_over(self, node: Node, known: tuple[str, ...], path: Path) -> None:
+        """Tell of the keys of a mapping that Compose passes over."""
+        for key, child in node.items():
+            if key not in known and not key.startswith("x-"):
+                self.problems.add(
+                    "unknown-key", f"{dotted(path)}: Compose passes over {key}", child.key or child, path
+                )
+
     def _include(self, entry: Node, including: tuple[str, ...]) -> Node | None:
+        self._pass_over(entry, ("path", "project_directory", "env_file"), ("include",))
         paths = _texts(entry if entry.is_scalar else entry.get("path"), entry, "include.path")
         for path in paths:
             if _REMOTE.match(path.value):
@@ -261,6 +272,7 @@ class Assembler:
             else [path for path in (os.path.join(folder, ".env"),) if os.path.isfile(path)]
         )
         variables = read_variables(self.context.reader, env_locations, self.variables)
+        self.context.env_files.extend(env_locations)
         assembler = Assembler(self.context, folder, variables)
         try:
             return assembler.files(locations, including)
@@ -283,8 +295,11 @@ class Assembler:
                     children[name] = child.with_hops(hop)
                 elif own.data() != child.data():
                     related = Related(child.place, "the included one is here")
-                    message = f"{section}.{name} conflicts with the resource of that name that is included"
-                    self.problems.refuse(own.key or own, (section, name), message, related)
+                    message = f"{section}.{name} changes what is included; Compose accepts that only after 2.40"
+                    self.problems.add("version-needed", message, own.key or own, (section, name), related)
+                    shape = PROJECT.fields[section]
+                    assert isinstance(shape, Table)
+                    children[name] = merge(child, own, shape.value, (section, name), self.problems)
             sections[section] = (here or new).with_value(children)
 
 

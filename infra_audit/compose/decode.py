@@ -103,7 +103,7 @@ def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node |
             if key.startswith("x-") and shape.extensions:
                 children[key] = child
             elif shape.open:
-                problems.add("unknown-key", f"{dotted(path)}: {key} is no key that Compose knows", child, path)
+                problems.add("unknown-key", f"{dotted(path)}: Compose passes over {key}", child.key or child, path)
             else:
                 problems.refuse(
                     child.key or child, (*path, key), f"{dotted(path)}: unknown key {key}{_hint(key, shape)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from infra_audit.source import Hop, Span
 from infra_audit.tree import HOLE, Node
@@ -110,10 +110,10 @@ class _Substitution:
             reason = self.text(operand)
             message = f"the required variable {name} has no value" + (f": {reason}" if reason else "")
             raise TemplateError(message, required=name)
-        return self.unset(name)
+        return self.unset(name, "required")
 
-    def unset(self, name: str) -> str:
-        self.hops.append(Hop("unset", name))
+    def unset(self, name: str, kind: Literal["unset", "required"] = "unset") -> str:
+        self.hops.append(Hop(kind, name))
         return self.blank
 
 

@@ -49,8 +49,8 @@ def load(
     locations = [os.path.abspath(file) for file in files]
     project = os.path.abspath(folder) if folder else os.path.dirname(locations[0])
     outer = {key: Variable(value, None, "the environment") for key, value in (environ or {}).items()}
-    variables = read_variables(reader, _env_files(env_files, project), outer)
-    context = Context(reader, strict)
+    context = Context(reader, strict, env_files=_env_files(env_files, project))
+    variables = read_variables(reader, context.env_files, outer)
     label = _project_name(name, locations, project, variables, reader)
     variables.setdefault("COMPOSE_PROJECT_NAME", Variable(str(label.value), label.span, "the project's name"))
     if not profiles and "COMPOSE_PROFILES" in variables:
@@ -71,9 +71,6 @@ def load(
         tree.value["services"] = services.with_value(resolved)
     check_consistency(tree, context.problems)
     if strict:
-        for problem in context.problems.found():
-            if problem.kind == "env-file":
-                context.problems.refuse(problem.span, (), problem.message)
         context.problems.raise_first()
     return Deployment(
         name=str(label.value),
@@ -83,6 +80,7 @@ def load(
         tree=tree,
         problems=context.problems.found(),
         unset=context.unset,
+        env_files=tuple(display_path(location) for location in context.env_files),
         profiles=tuple(profiles),
         reader=reader,
     )

@@ -28,7 +28,7 @@ def absolute(path: str, folder: str) -> str:
 
 
 def _context(path: str, folder: str) -> str:
-    if "://" in path or _REMOTE_CONTEXT.match(path) or path.startswith("service:"):
+    if not path or "://" in path or _REMOTE_CONTEXT.match(path) or path.startswith("service:"):
         return path
     return absolute(path, folder)
 

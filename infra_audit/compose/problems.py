@@ -22,6 +22,9 @@ _SUBJECTS = {
 }
 
 
+_REFUSED = ("invalid", "env-file", "version-needed")
+
+
 def dotted(path: Path) -> str:
     """A path as Compose writes it: services.web.ports[0]."""
     text = ""
@@ -59,6 +62,6 @@ class Problems:
     def raise_first(self) -> None:
         """Raise what Compose refuses as a ReadError, if there is any."""
         for problem in self._found.values():
-            if problem.kind == "invalid":
+            if problem.kind in _REFUSED:
                 span = problem.span
                 raise ReadError(problem.message, file=span.source.path, line=span.line, column=span.column)

@@ -152,7 +152,7 @@ SERVICE = Object(
         "extends": ANYTHING,
         "external_links": texts,
         "extra_hosts": extra_hosts,
-        "gpus": Array(replace(device_request, open=True), short="gpus"),
+        "gpus": Array(replace(device_request, open=True, required=()), short="gpus"),
         "group_add": Array(option, key="refuse"),
         "healthcheck": Object(
             {

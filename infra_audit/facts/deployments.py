@@ -55,10 +55,20 @@ def ineffective(deployment: Subject) -> Fact[list[Item]]:
     return _items(deployment, "ineffective")
 
 
+_FROM_THE_SHELL = frozenset({"HOME", "PWD", "USER", "LOGNAME", "PATH", "SHELL", "HOSTNAME", "TMPDIR"})
+"""Variables that every login shell exports: no env file has to set them."""
+
+
 @fact("compose.unset", on="deployment")
 def unset(deployment: Subject) -> Fact[list[Item]]:
-    """Variables that no env file sets and that have no default, each at its first use."""
-    found = deployment.deployment.unset
+    """Variables without a default that the env files leave out, each at its first use; undecided without env files."""
+    whole = deployment.deployment
+    found = {name: spans for name, spans in whole.unset.items() if name not in _FROM_THE_SHELL}
+    if found and not whole.env_files:
+        names = list(found)
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        why = f"no env file was read, so nothing is known about {shown}"
+        return Known([Item(why, (), unknown=True)], deployment.node)
     return Known(
         [
             Item(name, (Evidence(spans[0]), *(Evidence(span, "used here too") for span in spans[1:])))
@@ -66,3 +76,6 @@ def unset(deployment: Subject) -> Fact[list[Item]]:
         ],
         deployment.node,
     )
+
+
+_SHOWN = 4
