@@ -24,6 +24,7 @@ HopKind = Literal[
     "default",  # took the default that stands beside the variable
     "unset",  # the variable has no value; Compose puts a blank in its place
     "required",  # the variable has no value, and Compose refuses to go on without one
+    "refused",  # Compose does not accept what is written
     "env_file",  # came from a file named here
     "implied",  # Compose adds it by itself
 ]

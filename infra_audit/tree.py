@@ -150,6 +150,9 @@ class Node:
 
     def why_unknown(self) -> str:
         """Which variables without a value this scalar rests on."""
+        refused = next((hop.note for hop in self.hops if hop.kind == "refused"), None)
+        if refused is not None:
+            return f"Compose refuses the value of {refused}"
         names = sorted({hop.note for hop in self.hops if hop.kind in _UNSET})
         if not names:
             return "it rests on a variable that is not set"

@@ -245,9 +245,7 @@ class Assembler:
         """Tell of the keys of a mapping that Compose passes over."""
         for key, child in node.items():
             if key not in known and not key.startswith("x-"):
-                self.problems.add(
-                    "unknown-key", f"{dotted(path)}: Compose passes over {key}", child.key or child, path
-                )
+                self.problems.add("unknown-key", f"{dotted(path)}: Compose passes over {key}", child.key or child, path)
 
     def _include(self, entry: Node, including: tuple[str, ...]) -> Node | None:
         self._pass_over(entry, ("path", "project_directory", "env_file"), ("include",))

@@ -13,11 +13,15 @@ __all__ = ["check_consistency"]
 
 
 def check_consistency(tree: Node, problems: Problems) -> None:
-    """Tell ``problems`` everything in the canonical tree that Compose does not accept."""
+    """Tell ``problems`` everything in the canonical tree that Compose does not accept.
+
+    Where a part of the deployment could not be read, a name that is missing proves nothing.
+    """
     services = _section(tree, "services")
+    gaps = [problem.subject.name for problem in problems.found() if problem.kind == "gap"]
     for name, service in services.items():
         if service.is_mapping:
-            _Service(name, service, tree, services, problems).check()
+            _Service(name, service, tree, services, problems, whole="" not in gaps, own=name not in gaps).check()
     _container_names(services, problems)
     _cycles(services, problems)
     _resources(tree, problems)
@@ -41,8 +45,20 @@ def _number(node: Node | None) -> float:
 class _Service:
     """The checks of one service."""
 
-    def __init__(self, name: str, service: Node, tree: Node, services: Mapping[str, Node], problems: Problems) -> None:
+    def __init__(
+        self,
+        name: str,
+        service: Node,
+        tree: Node,
+        services: Mapping[str, Node],
+        problems: Problems,
+        *,
+        whole: bool,
+        own: bool,
+    ) -> None:
         self.name = name
+        self.whole = whole
+        self.own = own
         self.service = service
         self.tree = tree
         self.services = services
@@ -55,7 +71,8 @@ class _Service:
     def check(self) -> None:
         get = self.service.get
         image = get("image")
-        if (image is None or image.value == "") and get("build") is None and get("provider") is None:
+        nothing = (image is None or image.value == "") and get("build") is None and get("provider") is None
+        if nothing and self.own:
             self.refuse(self.service, "has neither an image nor a build context")
         inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
         if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
@@ -63,18 +80,11 @@ class _Service:
         platform, platforms = get("platform"), [entry.value for entry in self._entries("build", "platforms")]
         if platform is not None and _text(platform) and platforms and platform.value not in platforms:
             self.refuse(platform, f"has the platform {platform.value}, which is not one of build.platforms")
+        if self.whole:
+            self._services()
+            self._references()
         self._networks()
         self._healthcheck()
-        for dependency, node in self._mapping("depends_on"):
-            required = node.get("required")
-            if dependency not in self.services and (required is None or required.value is not False):
-                self.refuse(node.key or node, f"depends on {dependency}, which is no service")
-        for key in ("network_mode", "ipc", "pid", "uts"):
-            mode = get(key)
-            shared = _text(mode)
-            if mode and shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
-                self.refuse(mode, f"has {key} {shared}, which is no service")
-        self._references()
         self._twice()
         self._mounts()
         self._devices()
@@ -87,16 +97,23 @@ class _Service:
         node = self.service.get(*path)
         return node.entries() if node is not None else []
 
+    def _services(self) -> None:
+        for dependency, node in self._mapping("depends_on"):
+            required = node.get("required")
+            if dependency not in self.services and (required is None or required.value is not False):
+                self.refuse(node.key or node, f"depends on {dependency}, which is no service")
+        for key in ("network_mode", "ipc", "pid", "uts"):
+            mode = self.service.get(key)
+            shared = _text(mode)
+            if mode and shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
+                self.refuse(mode, f"has {key} {shared}, which is no service")
+
     def _networks(self) -> None:
         mode = self.service.get("network_mode")
-        declared = _section(self.tree, "networks")
         networks = list(self._mapping("networks"))
         if mode is not None and mode.value and networks:
             related = Related((networks[0][1].key or networks[0][1].span), "networks are given here")
             self.refuse(mode.key or mode, "has both network_mode and networks", related)
-        for network, node in networks:
-            if network not in declared:
-                self.refuse(node.key or node, f"is on the network {network}, which is not defined")
 
     def _healthcheck(self) -> None:
         test = self._entries("healthcheck", "test")
@@ -106,6 +123,10 @@ class _Service:
             )
 
     def _references(self) -> None:
+        networks = _section(self.tree, "networks")
+        for network, node in self._mapping("networks"):
+            if network not in networks:
+                self.refuse(node.key or node, f"is on the network {network}, which is not defined")
         volumes = _section(self.tree, "volumes")
         for mount in self._entries("volumes"):
             kind, source = _text(mount.get("type")), mount.get("source")

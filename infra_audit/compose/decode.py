@@ -18,6 +18,7 @@ from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
 from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS
 from infra_audit.readers.scalars import Timestamp
+from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 from infra_audit.units import format_duration, parse_bytes, parse_duration
 
@@ -174,30 +175,32 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
 # -- scalars --------------------------------------------------------------------------------------
 
 
-def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node | None:
+def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
+    """The scalar in its canonical form; unknown where Compose refuses it."""
     value = node.value
+    refused = node.with_value(HOLE, Hop("refused", dotted(path), node.place))
     if type(value) not in leaf.types:
         _wrong_type(node, leaf, path, problems)
-        return None
+        return refused
     if type(value) is str and HOLE in value:
         return node
     try:
         cast = _CASTS[leaf.cast](value, node, path, problems)
+        _check_bounds(cast, value, leaf)
     except Invalid as error:
         problems.refuse(node, path, f"{dotted(path)}: {error.message}")
-        return None
-    if leaf.choices and cast not in leaf.choices:
-        problems.refuse(node, path, f"{dotted(path)} must be one of {', '.join(sorted(leaf.choices))}, not {cast}")
-        return None
-    if leaf.pattern and not re.search(leaf.pattern, str(cast)):
-        problems.refuse(node, path, f"{dotted(path)}: {cast!r} is not allowed here")
-        return None
-    if type(value) is int and (
-        (leaf.low is not None and value < leaf.low) or (leaf.high is not None and value > leaf.high)
-    ):
-        problems.refuse(node, path, f"{dotted(path)}: {value} is out of range")
-        return None
+        return refused
     return node if cast is value else node.with_value(cast)
+
+
+def _check_bounds(cast: Any, value: Any, leaf: Leaf) -> None:
+    if leaf.choices and cast not in leaf.choices:
+        raise Invalid(f"{cast!r} is none of {', '.join(sorted(leaf.choices))}")
+    if leaf.pattern and not re.search(leaf.pattern, str(cast)):
+        raise Invalid(f"{cast!r} is not allowed here")
+    low, high = leaf.low, leaf.high
+    if type(value) is int and ((low is not None and value < low) or (high is not None and value > high)):
+        raise Invalid(f"{value} is out of range")
 
 
 def _flag(value: Any, node: Node, path: Path, problems: Problems) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from infra_audit.compose.decode import expected
 from infra_audit.compose.problems import Path, Problems, dotted
@@ -117,16 +117,15 @@ def _service(service: Node) -> Node:
         child = fields.get(key)
         if child is not None and child.is_list:
             fields[key] = child.with_value([finish(item) for item in child.value])
-    if (hosts := fields.get("extra_hosts")) is not None and hosts.is_list:
-        items = sorted((_host(item) for item in hosts.value), key=lambda item: str(item.value))
-        fields["extra_hosts"] = hosts.with_value(items)
+    if (hosts := fields.get("extra_hosts")) is not None:
+        fields["extra_hosts"] = _hosts(hosts)
     deploy, scale = fields.get("deploy"), fields.get("scale")
     if deploy is not None and deploy.is_mapping:
         inner = dict(deploy.value)
         if scale is not None and "replicas" not in inner:
             inner["replicas"] = scale
-        if (devices := deploy.get("resources", "reservations", "devices")) is not None:
-            devices.value[:] = [_device_count(item) for item in devices.entries()]
+        if (resources := inner.get("resources")) is not None:
+            inner["resources"] = _at(resources, ("reservations", "devices"), _device_counts)
         fields["deploy"] = deploy.with_value(inner)
     return service.with_value(fields)
 
@@ -139,12 +138,8 @@ def _build(build: Node) -> Node:
     args = fields.get("args")
     if args is not None and args.is_mapping:
         fields["args"] = args.with_value({key: node for key, node in args.value.items() if node.value is not None})
-    if (secrets := fields.get("secrets")) is not None and secrets.is_list:
-        fields["secrets"] = secrets
-    if (hosts := fields.get("extra_hosts")) is not None and hosts.is_list:
-        fields["extra_hosts"] = hosts.with_value(
-            sorted((_host(item) for item in hosts.value), key=lambda item: str(item.value))
-        )
+    if (hosts := fields.get("extra_hosts")) is not None:
+        fields["extra_hosts"] = _hosts(hosts)
     return build.with_value(fields)
 
 
@@ -213,6 +208,26 @@ def _device_count(device: Node) -> Node:
     if not device.is_mapping or "count" in device.value or "device_ids" in device.value:
         return device
     return device.with_value({**device.value, "count": Node(-1, device.place)})
+
+
+def _device_counts(devices: Node) -> Node:
+    return devices.with_value([_device_count(item) for item in devices.value]) if devices.is_list else devices
+
+
+def _at(node: Node, path: tuple[str, ...], change: Callable[[Node], Node]) -> Node:
+    """The tree with the node at a path changed, where there is one."""
+    if not path:
+        return change(node)
+    child = node.get(path[0])
+    if child is None:
+        return node
+    return node.with_value({**node.value, path[0]: _at(child, path[1:], change)})
+
+
+def _hosts(hosts: Node) -> Node:
+    if not hosts.is_list:
+        return hosts
+    return hosts.with_value(sorted((_host(item) for item in hosts.value), key=lambda item: str(item.value)))
 
 
 def _host(item: Node) -> Node:

@@ -9,14 +9,12 @@ Printing: zero values are left out unless ``keep``; ``always`` fields are printe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = ["Array", "Free", "Leaf", "Object", "Shape", "Table"]
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A scalar. ``types``: the YAML types that are accepted; ``cast``: what it becomes (see ``decode``)."""
 
     types: frozenset[type]
@@ -30,26 +28,24 @@ class Leaf:
     null: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(NamedTuple):
     """A mapping with known keys. ``extensions``: ``x-`` keys are taken (and not printed); ``open``: so is any
     other. ``short``: its short form (see ``short_forms``). ``merge``: a merge rule of its own (see ``merge``).
     ``names``: keys that are printed otherwise than they are written."""
 
     fields: Mapping[str, Shape]
     required: tuple[str, ...] = ()
-    always: Mapping[str, Any] = field(default_factory=dict)
+    always: Mapping[str, Any] = {}
     short: str = ""
     null: bool = False
     extensions: bool = True
     open: bool = False
     merge: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = {}
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A mapping from free names to values. ``short``: how a list is read ("pairs", "names", "")."""
 
     value: Shape
@@ -61,8 +57,7 @@ class Table:
     """True where a later file replaces an entry whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """A list. ``single``: a lone text is a list of one. ``key``: which entries are the same (see ``merge``);
     "refuse": equal entries are refused; "": equal entries stay. ``short``: a short form of the whole."""
 
@@ -75,9 +70,10 @@ class Array:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Free:
     """Anything, printed as it is."""
+
+    __slots__ = ()
 
 
 Shape: TypeAlias = Leaf | Object | Table | Array | Free
