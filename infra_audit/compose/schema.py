@@ -5,8 +5,6 @@ Sources: the Compose Specification's schema, and the answers of Docker Compose 2
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from infra_audit.compose.leaves import (
     ANYTHING,
     NAME,
@@ -152,7 +150,7 @@ SERVICE = Object(
         "extends": ANYTHING,
         "external_links": texts,
         "extra_hosts": extra_hosts,
-        "gpus": Array(replace(device_request, open=True, required=()), short="gpus"),
+        "gpus": Array(device_request._replace(open=True, required=()), short="gpus"),
         "group_add": Array(option, key="refuse"),
         "healthcheck": Object(
             {
