@@ -41,6 +41,7 @@ class Context:
     strict: bool
     problems: Problems = field(default_factory=Problems)
     unset: dict[str, list[Span]] = field(default_factory=dict)
+    required: dict[str, Span] = field(default_factory=dict)
     env_files: list[str] = field(default_factory=list)
 
 
@@ -111,6 +112,8 @@ class Assembler:
                 for hop in node.hops:
                     if hop.kind == "unset":
                         context.unset.setdefault(hop.note, []).append(node.span)
+                    elif hop.kind == "required":
+                        context.required.setdefault(hop.note, node.span)
         return tree
 
     def _document(self, root: Node, source: Source, including: tuple[str, ...]) -> Node:

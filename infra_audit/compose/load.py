@@ -70,6 +70,8 @@ def load(
         }
         tree.value["services"] = services.with_value(resolved)
     check_consistency(tree, context.problems)
+    for variable, span in context.required.items():
+        context.problems.add("gap", f"the required variable {variable} has no value here", span)
     if strict:
         context.problems.raise_first()
     return Deployment(
