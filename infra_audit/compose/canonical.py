@@ -12,18 +12,13 @@ from infra_audit.tree import Node
 
 __all__ = ["canonical"]
 
-_HIDDEN = ("env_file", "label_file", "extends")
-
 
 def canonical(deployment: Deployment) -> dict[str, Any]:
     """The deployment in Compose's canonical form, without networks, volumes and files that nothing uses."""
     top = deployment.tree
     printed: dict[str, Any] = _print(top, PROJECT) or {}
     printed.setdefault("services", {})
-    printed.pop("models", None)
     for name, service in printed["services"].items():
-        for key in _HIDDEN:
-            service.pop(key, None)
         node = top.get("services", name, "ports")
         if node is not None and not node.value:
             service.pop("ports", None)
@@ -60,14 +55,14 @@ def _used(top: Node) -> dict[str, set[str]]:
 
 
 def _print(node: Node, shape: Shape) -> Any:
-    """The JSON value, or _NOTHING where the canonical form leaves it out."""
+    """The JSON value."""
     value = node.value
     if isinstance(shape, Object):
         return _object(node, shape)
     if isinstance(shape, Table):
         if value is None:
             return None
-        return {key: printed for key, child in node.items() if (printed := _entry(child, shape.value)) is not _NOTHING}
+        return {_escape(key): _entry(child, shape.value) for key, child in node.items()}
     if isinstance(shape, Array):
         if value is None:
             return None
@@ -96,7 +91,7 @@ def _object(node: Node, shape: Object) -> Any:
     }
     for key, child in node.value.items():
         field = shape.fields.get(key)
-        if field is None:
+        if field is None or key in shape.hidden:
             continue
         value = _print(child, field)
         if _is_zero(value, field):
@@ -115,13 +110,10 @@ def _is_zero(value: Any, shape: Shape) -> bool:
     return not value and not getattr(shape, "keep", False)
 
 
-_NOTHING = object()
-
-
 def _escape(value: Any) -> Any:
     """Every $ doubled, as Compose prints it so that its output can be read again."""
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, dict):
-        return {key: _escape(item) for key, item in value.items()}
+        return {_escape(key): _escape(item) for key, item in value.items()}
     return [_escape(item) for item in value] if isinstance(value, list) else value

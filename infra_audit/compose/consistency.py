@@ -12,16 +12,18 @@ from infra_audit.tree import HOLE, Node
 __all__ = ["check_consistency"]
 
 
-def check_consistency(tree: Node, problems: Problems) -> None:
+def check_consistency(tree: Node, every: frozenset[str], problems: Problems) -> None:
     """Tell ``problems`` everything in the canonical tree that Compose does not accept.
 
+    ``every``: the names of all services, also of those whose profile is not active.
     Where a part of the deployment could not be read, a name that is missing proves nothing.
     """
     services = _section(tree, "services")
     gaps = [problem.subject.name for problem in problems.found() if problem.kind == "gap"]
     for name, service in services.items():
         if service.is_mapping:
-            _Service(name, service, tree, services, problems, whole="" not in gaps, own=name not in gaps).check()
+            checks = _Service(name, service, tree, services, every, problems)
+            checks.check(whole="" not in gaps, own=name not in gaps)
     _container_names(services, problems)
     _cycles(services, problems)
     _resources(tree, problems)
@@ -51,14 +53,11 @@ class _Service:
         service: Node,
         tree: Node,
         services: Mapping[str, Node],
+        every: frozenset[str],
         problems: Problems,
-        *,
-        whole: bool,
-        own: bool,
     ) -> None:
         self.name = name
-        self.whole = whole
-        self.own = own
+        self.every = every
         self.service = service
         self.tree = tree
         self.services = services
@@ -68,11 +67,12 @@ class _Service:
     def refuse(self, place: Node | Span, message: str, *related: Related) -> None:
         self.problems.refuse(place, self.path, f"service {self.name} {message}", *related)
 
-    def check(self) -> None:
+    def check(self, *, whole: bool, own: bool) -> None:
+        """``whole``: the whole deployment was read; ``own``: all that makes up this service was."""
         get = self.service.get
         image = get("image")
         nothing = (image is None or image.value == "") and get("build") is None and get("provider") is None
-        if nothing and self.own:
+        if nothing and own:
             self.refuse(self.service, "has neither an image nor a build context")
         inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
         if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
@@ -80,7 +80,7 @@ class _Service:
         platform, platforms = get("platform"), [entry.value for entry in self._entries("build", "platforms")]
         if platform is not None and _text(platform) and platforms and platform.value not in platforms:
             self.refuse(platform, f"has the platform {platform.value}, which is not one of build.platforms")
-        if self.whole:
+        if whole:
             self._services()
             self._references()
         self._networks()
@@ -100,7 +100,8 @@ class _Service:
     def _services(self) -> None:
         for dependency, node in self._mapping("depends_on"):
             required = node.get("required")
-            if dependency not in self.services and (required is None or required.value is not False):
+            optional = required is not None and required.value is False
+            if dependency not in (self.every if optional else self.services):
                 self.refuse(node.key or node, f"depends on {dependency}, which is no service")
         for key in ("network_mode", "ipc", "pid", "uts"):
             mode = self.service.get(key)
@@ -305,6 +306,6 @@ def _resources(tree: Node, problems: Problems) -> None:
             if len(given) > 1:
                 message = f"{section[:-1]} {name} has {' and '.join(given)}; only one of them is allowed"
                 problems.refuse(resource.value[given[1]], (section, name), message)
-            elif not given and (external is None or external.value is not True) and "driver" not in resource.value:
+            elif not given and (external is None or external.value is not True):
                 message = f"{section[:-1]} {name} must have one of {', '.join(keys)}"
                 problems.refuse(resource, (section, name), message)

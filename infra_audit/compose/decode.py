@@ -37,6 +37,8 @@ _FALSE = frozenset({"n", "no", "false", "off"})
 
 def decode(node: Node, shape: Shape, path: Path, problems: Problems) -> Node | None:
     """The canonical form of a value, or None where Compose refuses it (which is then in ``problems``)."""
+    if node.tag == "!reset":
+        return node  # whatever is written there does not count
     if node.value is None and not _takes_null(shape):
         return node  # may be harmless where an earlier file gives the value; ``complete`` looks again
     if isinstance(shape, Leaf):

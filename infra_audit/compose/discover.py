@@ -218,7 +218,7 @@ def _compose_names(folder: str) -> list[str]:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    return [name for name in names if _COMPOSE.fullmatch(name) and os.path.isfile(os.path.join(folder, name))]
+    return [name for name in names if _COMPOSE.fullmatch(name) and not os.path.isdir(os.path.join(folder, name))]
 
 
 def _variant_of(name: str) -> str:

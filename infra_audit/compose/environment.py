@@ -91,6 +91,7 @@ def _from_files(
         key: Variable(node.value, node.span, "environment") for key, node in own.items() if isinstance(node.value, str)
     } | dict(variables)
     found: dict[str, Node] = {}
+    seen: dict[str, Variable] = {}
     for entry in files.value:
         path = entry.get("path") or entry
         if type(path.value) is not str or HOLE in path.value:
@@ -107,7 +108,6 @@ def _from_files(
             problems.add("invalid", f"services.{name}: {error}", path, ("services", name))
             continue
         hop = Hop("env_file", source.path, path.span)
-        seen: dict[str, Variable] = {}
         for item in entries:
             if item.value is None:
                 if item.key in lookup:

@@ -57,6 +57,7 @@ def load(
         profiles = [part for part in variables["COMPOSE_PROFILES"].value.split(",") if part]
 
     tree = Assembler(context, project, variables).files(locations)
+    every = frozenset(name for name, _ in services.items()) if (services := tree.get("services")) else frozenset()
     tree = _active(tree, profiles)
     tree = complete(tree, PROJECT, (), context.problems) or tree
     tree = imply(tree, label)
@@ -69,7 +70,7 @@ def load(
             for key, node in services.value.items()
         }
         tree.value["services"] = services.with_value(resolved)
-    check_consistency(tree, context.problems)
+    check_consistency(tree, every, context.problems)
     for variable, span in context.required.items():
         context.problems.add("gap", f"the required variable {variable} has no value here", span)
     if strict:
@@ -122,11 +123,11 @@ def _project_name(
         return found
     if HOLE in text:
         return Node(normalize_name(os.path.basename(project)), found.span, found.key, tuple(hops))
-    if normalize_name(text) != text:
-        message = f"{text!r} is no project name: small letters, digits, - and _ only, a letter or digit first"
+    if not normalize_name(text):
         span = found.span
+        message = f"{text!r} is no project name: it has no letter and no digit"
         raise ReadError(message, file=span.source.path, line=span.line, column=span.column)
-    return found.with_value(text, *hops)
+    return found.with_value(normalize_name(text), *hops)
 
 
 def normalize_name(text: str) -> str:

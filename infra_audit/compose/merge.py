@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from infra_audit.compose.problems import Path, Problems, dotted
-from infra_audit.compose.shape import Array, Free, Object, Shape, Table
+from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
 from infra_audit.source import Hop
 from infra_audit.tree import Node
 
@@ -21,10 +21,11 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     if over.tag == "!override":
         return _replaced(base, settle(over))
     if over.value is None:
-        takes_null = isinstance(shape, Array) and shape.replace
+        takes_null = isinstance(shape, Array | Leaf) and shape.replace
         return _replaced(base, over) if takes_null else base
     if base.value is None:
-        return settle(over).with_key(over.key or base.key)
+        settled = settle(over)
+        return _merged(base, over, settled.value) if over.is_mapping else settled.with_key(over.key or base.key)
     if isinstance(shape, (Object, Table)) and base.is_mapping and over.is_mapping:
         if isinstance(shape, Object) and shape.merge == "logging" and not _same_driver(base, over):
             return _replaced(base, settle(over))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
+from decimal import Decimal
 
 __all__ = ["as_text", "parse_float", "parse_integer", "shortest_float32"]
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
-_PLAIN_BELOW = 1e21
+_EXPONENT_FROM = 6
+"""Go writes 1e+06 and above with an exponent, and likewise what is below 0.0001."""
 
 
 def as_text(value: str | int | float | bool | None) -> str:
@@ -18,11 +21,19 @@ def as_text(value: str | int | float | bool | None) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        if value.is_integer() and abs(value) < _PLAIN_BELOW:
-            return str(int(value))
-        return repr(value).replace("inf", "+Inf").replace("-+", "-").replace("nan", "NaN")
-    return str(value)
+    return _float_text(value) if isinstance(value, float) else str(value)
+
+
+def _float_text(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"
+    sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
+    text = "".join(map(str, digits))
+    exponent = Decimal(repr(value)).adjusted()
+    if -5 < exponent < _EXPONENT_FROM or not value:
+        return ("-" if sign else "") + format(Decimal(repr(abs(value))).normalize(), "f")
+    mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
+    return f"{'-' if sign else ''}{mantissa}e{exponent:+03d}"
 
 
 def parse_integer(text: str) -> int | None:

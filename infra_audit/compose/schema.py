@@ -290,6 +290,7 @@ SERVICE = Object(
     },
     always={"command": None, "entrypoint": None},
     keep=True,
+    hidden=("env_file", "label_file", "extends"),
 )
 
 external = Leaf(frozenset({bool, str}), "flag")
@@ -308,6 +309,7 @@ network = Object(
                 "options": Table(text),
             },
             keep=True,
+            hidden=("options",),
         ),
         "external": external,
         "internal": flag,
@@ -376,5 +378,6 @@ PROJECT = Object(
         "volumes": Table(volume, keys=NAME),
         "secrets": Table(secret, keys=NAME),
         "configs": Table(config, keys=NAME),
-    }
+    },
+    hidden=("models",),
 )

@@ -31,7 +31,7 @@ class Leaf(NamedTuple):
 class Object(NamedTuple):
     """A mapping with known keys. ``extensions``: ``x-`` keys are taken (and not printed); ``open``: so is any
     other. ``short``: its short form (see ``short_forms``). ``merge``: a merge rule of its own (see ``merge``).
-    ``names``: keys that are printed otherwise than they are written."""
+    ``names``: keys that are printed otherwise than they are written. ``hidden``: keys that are not printed."""
 
     fields: Mapping[str, Shape]
     required: tuple[str, ...] = ()
@@ -43,6 +43,7 @@ class Object(NamedTuple):
     merge: str = ""
     names: Mapping[str, str] = {}
     keep: bool = False
+    hidden: tuple[str, ...] = ()
 
 
 class Table(NamedTuple):
