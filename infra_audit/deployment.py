@@ -74,12 +74,12 @@ def _text(location: str) -> str:
     except ValueError:
         raise ReadError("is no valid file name", file=shown.replace("\0", "\\0")) from None
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise ReadError("is not valid UTF-8", file=shown, line=line, column=column) from None
-    return text
+    return text.removeprefix("\ufeff")
 
 
 @dataclass(slots=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -74,12 +73,13 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """16 hex digits, the same for the same policy, subject and evidence."""
+        import hashlib  # costs more than a report without fingerprints needs
+
         text = "\0".join((self.policy, self.subject.kind, self.subject.name, self.evidence))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-@dataclass(slots=True, frozen=True)
-class Gap:
+class Gap(NamedTuple):
     """A policy that could not be decided for a subject, and why. ``internal`` marks a defect of ours."""
 
     policy: str
@@ -89,8 +89,7 @@ class Gap:
     internal: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that loading a deployment met.
 
     ``kind`` names the policy family that speaks of it: "invalid" (Compose refuses it), "silent"

@@ -5,7 +5,7 @@
 """
 
 from infra_audit.compose.canonical import canonical
-from infra_audit.compose.discover import DeploymentSpec, discover
+from infra_audit.compose.discover import DeploymentSpec, discover, usual
 from infra_audit.compose.load import load
 
-__all__ = ["DeploymentSpec", "canonical", "discover", "load"]
+__all__ = ["DeploymentSpec", "canonical", "discover", "load", "usual"]

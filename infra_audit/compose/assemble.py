@@ -69,6 +69,8 @@ class Assembler:
             for root in self._roots(source):
                 document = self._document(root, source, including)
                 merged = settle(document) if merged is None else merge(merged, document, PROJECT, (), self.problems)
+            if merged is None and location == locations[-1]:
+                raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
         if merged is None:
             raise ReadError("no Compose file is given")
         return with_contexts(merged, self.folder)
@@ -78,16 +80,17 @@ class Assembler:
     def _roots(self, source: Source) -> list[Node]:
         """The documents of a file, interpolated."""
         roots = []
-        for document in read_documents(source):
+        documents = read_documents(source)
+        for document in documents:
             if document.root is None:
+                if len(documents) > 1:
+                    self.problems.refuse(source.top, (), "a document of the file is empty; take its --- out")
                 continue
             self._report(document)
             if not document.root.is_mapping:
                 kind = "a list" if document.root.is_list else "a lone value"
                 raise _at(document.root.span, f"the top level must be a mapping, not {kind}")
             roots.append(self._interpolated(document.root))
-        if not roots:
-            raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
         return roots
 
     def _report(self, document: YamlDocument) -> None:
@@ -278,9 +281,9 @@ class Assembler:
         try:
             return assembler.files(locations, including)
         except ReadError as error:
-            if error.message == "no such file":
-                raise _at(entry.place, f"includes {paths[0].value}, which does not exist") from None
-            raise
+            if error.line:
+                raise
+            raise _at(entry.place, f"includes {error.file}, which cannot be read: {error.message}") from None
 
     def _import(self, sections: dict[str, Node], brought: Node, entry: Node) -> None:
         hop = Hop("include", str(entry.value) if entry.is_scalar else "", entry.place)

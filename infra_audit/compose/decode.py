@@ -17,6 +17,7 @@ from infra_audit.compose.pieces import Invalid
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
 from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS
+from infra_audit.hints import nearest
 from infra_audit.readers.scalars import Timestamp
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
@@ -122,10 +123,8 @@ _ULIMIT = Leaf(frozenset({int, str}), "integer", keep=True)
 
 
 def _hint(key: str, shape: Object) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(key, shape.fields, n=1, cutoff=0.8)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(key, shape.fields, 0.8)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _table(node: Node, shape: Table, path: Path, problems: Problems) -> Node | None:
@@ -232,8 +231,10 @@ def _fraction(value: Any, node: Node, path: Path, problems: Problems) -> float:
         if number is None:
             hint = "; CPUs are written as a fraction such as 0.5" if value.endswith("m") else ""
             raise Invalid(f"{value!r} is no number{hint}")
-        return number
-    return float(value)
+    else:
+        number = float(value)
+    _say_if_no_limit(number, value, node, path, problems)
+    return number
 
 
 def _size(value: Any, node: Node, path: Path, problems: Problems) -> str:
@@ -242,8 +243,7 @@ def _size(value: Any, node: Node, path: Path, problems: Problems) -> str:
         problems.add("ineffective", message, node, path)
         return "0"
     if isinstance(value, int):
-        if value == 0 and path[-1] in _LIMITS:
-            problems.add("ineffective", f"{dotted(path)}: 0 means that there is no limit", node, path)
+        _say_if_no_limit(value, value, node, path, problems)
         return str(value)
     number = parse_bytes(value)
     if number is None:
@@ -251,12 +251,16 @@ def _size(value: Any, node: Node, path: Path, problems: Problems) -> str:
         if value[-2:-1] in "kmgtKMGT" and value.endswith("i"):
             hint = f"; write {value}B or {value[:-1].lower()}"
         raise Invalid(f"{value!r} is no size{hint}")
-    if number == 0 and path[-1] in _LIMITS:
-        problems.add("ineffective", f"{dotted(path)}: {value} means that there is no limit", node, path)
+    _say_if_no_limit(number, value, node, path, problems)
     return str(number)
 
 
-_LIMITS = frozenset({"mem_limit", "memory"})
+_LIMITS = frozenset({"mem_limit", "memory", "cpus"})
+
+
+def _say_if_no_limit(number: float, value: Any, node: Node, path: Path, problems: Problems) -> None:
+    if number == 0 and path[-1] in _LIMITS and "reservations" not in path:
+        problems.add("ineffective", f"{dotted(path)}: {value} means that there is no limit", node, path)
 
 
 def _duration(value: Any, node: Node, path: Path, problems: Problems) -> str:

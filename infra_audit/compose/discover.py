@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from infra_audit.compose.paths import absolute
@@ -20,7 +21,7 @@ from infra_audit.readers.yaml import read_documents
 from infra_audit.source import display_path
 from infra_audit.tree import Node
 
-__all__ = ["DeploymentSpec", "discover"]
+__all__ = ["DeploymentSpec", "discover", "usual"]
 
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """The names that Compose looks for, best first."""
@@ -53,6 +54,25 @@ def discover(paths: Sequence[str], reader: Files | None = None) -> list[Deployme
         for spec in specs:
             found.setdefault(spec.files, spec)
     return list(found.values())
+
+
+def usual(folder: str, environ: Mapping[str, str] | None = None) -> DeploymentSpec | None:
+    """What `docker compose` takes where no file is named: COMPOSE_FILE, else the files of this folder or one above."""
+    here = os.path.abspath(folder)
+    finder = _Finder(Files())
+    named = finder.compose_file(here, environ or {})
+    if named:
+        return DeploymentSpec(tuple(named))
+    while True:
+        name = next((name for name in _MAIN if os.path.isfile(os.path.join(here, name))), None)
+        if name is not None:
+            override = _override(here, name)
+            main = os.path.join(here, name)
+            return DeploymentSpec((main, override) if override else (main,))
+        above = os.path.dirname(here)
+        if above == here:
+            return None
+        here = above
 
 
 class _Finder:
@@ -102,9 +122,9 @@ class _Finder:
 
     def _main(self, folder: str, name: str) -> list[DeploymentSpec]:
         """What plain `docker compose up` runs in a folder."""
-        named = self._compose_file(folder)
+        named = self.compose_file(folder, {})
         location = os.path.join(folder, name)
-        if named and location in named:
+        if location in named and all(os.path.isfile(file) for file in named):
             return [DeploymentSpec(tuple(named), "", (f"{_joined(named)}: COMPOSE_FILE in .env says so",))]
         override = _override(folder, name)
         if override is None:
@@ -141,16 +161,14 @@ class _Finder:
                     return False
         return True
 
-    def _compose_file(self, folder: str) -> list[str]:
-        """The files that COMPOSE_FILE in a folder's .env names."""
-        try:
+    def compose_file(self, folder: str, environ: Mapping[str, str]) -> list[str]:
+        """The files that COMPOSE_FILE names, in the environment or in a folder's .env."""
+        entries: dict[str, str | None] = {}
+        with suppress(ReadError):
             entries = {entry.key: entry.value for entry in read_env(self._reader.read(os.path.join(folder, ".env")))}
-        except ReadError:
-            return []
-        value = entries.get("COMPOSE_FILE")
+        entries.update(environ)
         separator = entries.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-        files = [absolute(part, folder) for part in (value or "").split(separator) if part]
-        return files if all(os.path.isfile(file) for file in files) else []
+        return [absolute(part, folder) for part in (entries.get("COMPOSE_FILE") or "").split(separator) if part]
 
     def _wholes(self, location: str) -> list[str]:
         """The Compose files in this folder and those above it, in the same repository, that draw on a file."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
+from infra_audit.finding import Related
 from infra_audit.source import Hop
 from infra_audit.tree import Node
 
@@ -33,10 +34,24 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     if isinstance(shape, Array) and base.is_list and over.is_list and not shape.replace:
         if shape.key == "subnet":
             return _merged(base, over, _pools(base, over, shape, path, problems))
-        return _merged(base, over, unique([*base.value, *settle(over).value], shape.key))
+        rule = shape.key
+        if rule == "refuse" and shape.short:
+            rule = "value"  # hosts become a mapping before they are merged
+        elif rule == "refuse":
+            _refuse_equal(base, over, path, problems)
+        return _merged(base, over, unique([*base.value, *settle(over).value], rule))
     if isinstance(shape, Free):
         return _free(base, over, path, problems)
     return _replaced(base, settle(over))
+
+
+def _refuse_equal(base: Node, over: Node, path: Path, problems: Problems) -> None:
+    """Compose looks for equal entries after each merge."""
+    earlier = {entry.value: entry for entry in base.entries() if entry.is_scalar}
+    for entry in over.entries():
+        if entry.is_scalar and entry.value in earlier:
+            first = Related(earlier[entry.value].place, "first given here")
+            problems.refuse(entry, path, f"{dotted(path)}: {entry.value} is given twice", first)
 
 
 def _mapping(base: Node, over: Node, shape: Object | Table, path: Path, problems: Problems) -> dict[str, Node]:

@@ -240,16 +240,29 @@ def command(node: Node, path: Path, problems: Problems) -> Node:
 
 
 def _located_words(node: Node, words: list[str]) -> list[Node]:
-    """Each word at its place in the text, where it stands there letter by letter."""
-    text: str = node.value
+    """Each word at its place in the text, where it stands there letter by letter, also in a folded block."""
+    written = node.span.text
+    own = tuple(hop for hop in node.hops if hop.kind not in ("variable", "default", "unset"))
     found = []
     at = 0
     for word in words:
-        start = text.find(word, at) if word else -1
-        span = node.span if start < 0 else piece(node, start, start + len(word))
+        start = _whole_word(written, word, at)
+        span = node.span if start < 0 else node.span.part(start, start + len(word))
         at = at if start < 0 else start + len(word)
-        found.append(Node(word, span, None, node.hops))
+        hops = node.hops if start < 0 else own
+        found.append(Node(word, span, None, hops))
     return found
+
+
+def _whole_word(text: str, word: str, at: int) -> int:
+    """Where a word stands between blanks or quotes, or -1: a variable's value is not in the text."""
+    start = text.find(word, at) if word else -1
+    while start >= 0:
+        around = text[start - 1 : start] + text[start + len(word) : start + len(word) + 1]
+        if not around.strip(" \t\r\n\"'"):
+            return start
+        start = text.find(word, start + 1)
+    return -1
 
 
 def test(node: Node, path: Path, problems: Problems) -> Node:

@@ -39,6 +39,7 @@ _TIMESTAMP = re.compile(
     r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
 )
 _INTEGER_BITS = 64
+_INFINITY = float("inf")
 
 
 class Timestamp(str):
@@ -64,4 +65,5 @@ def resolve_plain(text: str) -> Scalar:
                 number = int(group, base)
                 if number < 2**_INTEGER_BITS:
                     return -number if sign == "-" else number
-    return float(digits) if _FLOAT.match(digits) else text
+    fraction = float(digits) if _FLOAT.match(digits) else _INFINITY
+    return text if abs(fraction) == _INFINITY else fraction  # too large a number stays text

@@ -25,6 +25,7 @@ MAX_DEPTH = 200
 MAX_EXPANDED = 250_000
 """The number of nodes that aliases may expand a document to (an alias bomb passes it at once)."""
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _EXOTIC_BREAKS = ("\x85", "\u2028", "\u2029")
 _STANDARD = "tag:yaml.org,2002:"
 _COMPOSE_TAGS = frozenset({"!reset", "!override"})
@@ -84,6 +85,7 @@ class _Builder:
         self.source = source
         text = source.text
         self.by_index = any(mark in text for mark in _EXOTIC_BREAKS) or text.count("\r") != text.count("\r\n")
+        self.lines = text.count("\n") + 1
         self.issues: list[Issue] = []
         self.anchors: dict[str, Node | None] = {}
         self.sizes: dict[str, int] = {}
@@ -95,6 +97,10 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             span = self._span(mark, mark) if mark else self.source.top
             problem = error.problem or error.context or "cannot be parsed"
+            if mark and self.source.text[mark.index : mark.index + 1] == "\t":
+                problem = "a tab, where YAML takes spaces only"
+            if "nesting depth" in problem:  # newer versions of libyaml stop by themselves, ahead of us
+                raise self._error(_TOO_DEEP, span) from None
             raise self._error(f"broken YAML: {problem}", span) from None
         except yaml.YAMLError as error:
             span = self.source.top
@@ -107,8 +113,9 @@ class _Builder:
         return ReadError(message, file=span.source.path, line=span.line, column=span.column)
 
     def _span(self, start: Any, end: Any) -> Span:
-        if self.by_index:
-            return self.source.span(start.index, end.index)
+        if self.by_index or end.line >= self.lines:  # libyaml counts a line that a lone "?" does not begin
+            length = len(self.source.text)
+            return self.source.span(min(start.index, length), min(end.index, length))
         return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
     def _documents(self) -> list[YamlDocument]:
@@ -127,9 +134,7 @@ class _Builder:
                 self._take(stack, self._scalar(event), 1, event.anchor)
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if len(stack) >= MAX_DEPTH:
-                    raise self._error(
-                        f"nested deeper than {MAX_DEPTH} levels", self._span(event.start_mark, event.end_mark)
-                    )
+                    raise self._error(_TOO_DEEP, self._span(event.start_mark, event.end_mark))
                 if stack and type(stack[-1].children) is dict and stack[-1].key is None:
                     raise self._error("a mapping key must be a string", self._span(event.start_mark, event.end_mark))
                 if event.anchor:
