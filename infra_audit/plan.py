@@ -11,7 +11,6 @@ A user's plan is validated by ``engine.documents`` first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
@@ -71,13 +70,12 @@ class Match(NamedTuple):
         return match if any(match) else match._replace(services=(role,))
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(NamedTuple):
     """What a plan says about the services of one kind. ``values`` is all of it, as written."""
 
     name: str
     match: Match
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = {}
 
     @property
     def cpus(self) -> float | None:
@@ -117,12 +115,11 @@ class Role:
         return self.values.get("stage")
 
 
-@dataclass(frozen=True, slots=True)
-class PlanNetwork:
+class PlanNetwork(NamedTuple):
     """What a plan says about one network."""
 
     name: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = {}
 
     @property
     def subnet(self) -> str | None:
@@ -134,8 +131,7 @@ class PlanNetwork:
         return None if value is None else int(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The documented numbers of one system. ``values`` is the whole document, ``node`` the same with places."""
 
     name: str
@@ -169,8 +165,7 @@ class Plan:
         return self.values.get("target") or {}
 
 
-@dataclass(frozen=True, slots=True)
-class PlanBinding:
+class PlanBinding(NamedTuple):
     """A plan laid over a deployment: which service fills which role.
 
     ``adopted``: its findings have their full severity; otherwise they are information.

@@ -24,7 +24,8 @@ _KEY = rf"[\w.\-]*{_NAME}[\w.\-]*"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^']|'')*'?"
 _REFERENCE = r"\$\{[^{}\n]*\}"
 _PLAIN = rf"(?:{_REFERENCE}|[^\s\"'\[\]{{}}#|>&*!,])(?:{_REFERENCE}|(?<!\s)#|[^#\n\"',}}\]])*"
-_WORD = r"(?P<value>[^\s\"',\]]+)"
+_WORD = r"(?P<value>(?!(?:or|and|in|is|to|with|from|for|of|an?|the)\b(?!\S)|--)[^\s\"',()\]][^\s\"',\]]*)"
+"""A word that may be a password: neither the next option nor a sentence that goes on."""
 
 
 class _Rule(NamedTuple):
@@ -49,7 +50,8 @@ _RULES = (
     ),
     _Rule(_NAMED, rf"\"(?P<key>{_KEY})\"\s*:(?P<value>{_QUOTED}|{_PLAIN})", False),
     # --requirepass hunter2, "--requirepass", "hunter2", and a line of redis.conf
-    _Rule(_NAMED, rf"(?<![\w\-])--(?P<key>{_KEY})(?:[\"']?\s*,\s*[\"']?|[\"']?\s+[\"']?|=[\"']?){_WORD}"),
+    _Rule(_NAMED, rf"(?<![\w\-])--(?P<key>{_KEY})(?:[\"']\s*,\s*[\"']?|[\"']?\s+[\"']?|=[\"']?){_WORD}"),
+    _Rule(_NAMED, rf"(?<![\w\-])--(?P<key>{_KEY})\s*,\s*[\"']?{_WORD}", False),
     _Rule(("requirepass", "masterauth"), rf"(?<![\w\-])(?P<key>requirepass|masterauth)\s+[\"']?{_WORD}"),
     # options of programs that take a password
     _Rule(("redis-cli",), rf"\bredis-cli\b[^|;&]*?[\s\"']-a[\"']?[\s,]+[\"']?{_WORD}"),

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from infra_audit.finding import Finding, Severity, SubjectRef, Suppression
+from infra_audit.hints import nearest
 from infra_audit.source import Source, Span
 
 __all__ = ["UNUSED", "WITHOUT_REASON", "Ignore", "Ignores", "inline_ignores"]
@@ -139,8 +139,8 @@ class Ignores:
             if policy == "*":
                 message = "nothing to ignore: no policy finds anything here"
             elif policy not in known:
-                close = get_close_matches(policy, known, 1)
-                message = f"no policy is called {policy}" + (f"; {close[0]} is" if close else "")
+                near = nearest(policy, known)
+                message = f"no policy is called {policy}" + (f"; {near} is" if near else "")
             yield _finding(UNUSED, severity, ignore, self._met.get(ignore.key, ""), message)
 
 

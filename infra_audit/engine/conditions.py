@@ -8,7 +8,6 @@ carries the leaf that decided it, which is where a finding points.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,8 +27,7 @@ class Operand(NamedTuple):
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One fact compared with one right side."""
 
     fact: str
@@ -37,18 +35,15 @@ class Leaf:
     right: Operand
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(NamedTuple):
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(NamedTuple):
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(NamedTuple):
     part: Condition
 
 
@@ -64,8 +59,7 @@ class Context(NamedTuple):
     facts: Mapping[str, Definition]
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a condition came to. ``leaf`` is the one that decided; ``why`` says what is unknown."""
 
     truth: bool | None
@@ -135,7 +129,7 @@ def judge(condition: Condition, context: Context) -> Outcome:
             return _judge_leaf(condition, context)
         case Not(part):
             outcome = judge(part, context)
-            return outcome if outcome.truth is None else replace(outcome, truth=not outcome.truth)
+            return outcome if outcome.truth is None else outcome._replace(truth=not outcome.truth)
         case All(parts):
             return _judge_parts(parts, context, decisive=False)
         case AnyOf(parts):
@@ -170,15 +164,14 @@ def _judge_leaf(leaf: Leaf, context: Context) -> Outcome:
     because = left.because or (Evidence(context.subject.node),)
     outcome = Outcome(None, leaf, left.value, right.value, because + right.because)
     if comparison == "empty" and type(left.value) is list and any(isinstance(item, Item) for item in left.value):
-        outcome.truth = _items_are_empty(left.value, bool(right.value))
-        if outcome.truth is None:
-            outcome.why = "; ".join(item.text for item in left.value)
-        return outcome
+        truth = _items_are_empty(left.value, bool(right.value))
+        why = "; ".join(item.text for item in left.value) if truth is None else ""
+        return outcome._replace(truth=truth, why=why)
     try:
-        outcome.truth = COMPARISONS[comparison](left.value, right.value)
+        return outcome._replace(truth=COMPARISONS[comparison](left.value, right.value))
     except TypeError:
-        outcome.why = f"{leaf.fact} is {left.value!r}, which cannot be compared with {right.value!r}"
-    return outcome
+        why = f"{leaf.fact} is {left.value!r}, which cannot be compared with {right.value!r}"
+        return outcome._replace(why=why)
 
 
 def _items_are_empty(items: list[Any], wanted: bool) -> bool | None:

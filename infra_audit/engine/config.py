@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, NamedTuple, NoReturn
 
 from infra_audit.deployment import Files
 from infra_audit.engine.policies import Policy
 from infra_audit.errors import ConfigError
 from infra_audit.finding import Severity
+from infra_audit.hints import did_you_mean
 from infra_audit.source import Span
 from infra_audit.suppress import Ignore
 from infra_audit.tree import Node
@@ -36,8 +35,7 @@ class Rule(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class DeploymentConfig:
+class DeploymentConfig(NamedTuple):
     """A deployment as the configuration names it; paths are absolute. None: not said."""
 
     name: str
@@ -48,8 +46,7 @@ class DeploymentConfig:
     rules: tuple[Rule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """A configuration; the empty one changes nothing. ``folder`` is what its paths are relative to."""
 
     file: str = ""
@@ -59,7 +56,7 @@ class Config:
     deployments: tuple[DeploymentConfig, ...] = ()
     rules: tuple[Rule, ...] = ()
     ignores: tuple[Ignore, ...] = ()
-    spans: Mapping[str, Span] = field(default_factory=dict)
+    spans: Mapping[str, Span] = {}
     """Where a path or plan is written, for errors about it."""
 
     def deployment(self, name: str) -> DeploymentConfig | None:
@@ -73,7 +70,7 @@ def find_config(path: str) -> str | None:
         here = os.path.dirname(here)
     while True:
         for name in CONFIG_NAMES:
-            if os.path.isfile(os.path.join(here, name)):
+            if os.path.lexists(os.path.join(here, name)):
                 return os.path.join(here, name)
         above = os.path.dirname(here)
         if above == here or os.path.exists(os.path.join(here, ".git")):
@@ -108,8 +105,7 @@ def apply_rules(policies: Iterable[Policy], rules: Iterable[Rule]) -> list[Polic
     for rule in rules:
         policy = changed.get(rule.policy)
         if policy is None:
-            close = get_close_matches(rule.policy, changed, 1)
-            _fail(f"no policy is called {rule.policy}" + (f"; did you mean {close[0]}?" if close else ""), rule.span)
+            _fail(f"no policy is called {rule.policy}{did_you_mean(rule.policy, changed)}", rule.span)
         try:
             changed[rule.policy] = policy.changed(
                 enabled=rule.enabled, severity=rule.severity, parameters=rule.parameters

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -18,6 +17,7 @@ from infra_audit.engine.policies import Policy
 from infra_audit.engine.review import review
 from infra_audit.engine.schemas import MODELS, schema
 from infra_audit.errors import ConfigError
+from infra_audit.hints import nearest
 from infra_audit.plan import Plan
 from infra_audit.readers.yaml import read_yaml
 from infra_audit.source import Source, Span, display_path
@@ -128,8 +128,8 @@ def _message(kind: str, detail: Mapping[str, Any], path: tuple[int | str, ...], 
     if error == "missing":
         return f"`{unread[-1]}` is missing" + (f" in {subject}" if path else "")
     if error == "extra_forbidden":
-        close = get_close_matches(str(key), _known_keys(kind), 1)
-        return f"unknown key {subject}" + (f"; did you mean `{close[0]}`?" if close else "")
+        near = nearest(str(key), _known_keys(kind))
+        return f"unknown key {subject}" + (f"; did you mean `{near}`?" if near else "")
     if error == "value_error":
         return str(detail["ctx"]["error"])
     if error in _EXPECTED:

@@ -1,8 +1,9 @@
 """Policies × subjects → findings and gaps.
 
-``judge`` gives one finding per subject (or per item of a fact) that a policy does not hold for;
-``condense`` then joins what would repeat itself. Inline and configured ignores are applied between
-the two, so that an ignore names one subject and not a summary.
+``examine`` gives one finding per subject (or per item of a fact) that a policy does not hold for.
+Inline and configured ignores come next, so that an ignore names one subject and not a summary; then
+``without_covered`` leaves out what follows from another finding, and ``condense`` joins what would
+repeat itself.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra_audit.deployment import Deployment
 from infra_audit.engine.conditions import Condition, Context, Outcome, judge
@@ -23,20 +23,19 @@ from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__ = ["Verdict", "condense", "examine"]
+__all__ = ["Verdict", "condense", "examine", "without_covered"]
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the policies say about one deployment."""
 
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    findings: list[Finding]
+    gaps: list[Gap]
 
 
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
-    verdict = Verdict()
+    verdict = Verdict([], [])
     facts = definitions()
     run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
     for policy in run:
@@ -45,7 +44,7 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
             for check in policy.checks:
                 if check.require is not None:
                     _examine(policy, check, check.require, context, verdict)
-    return _without_covered(run, verdict)
+    return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
 
 
 def _examine(policy: Policy, check: Check, require: Condition, context: Context, verdict: Verdict) -> None:
@@ -88,12 +87,16 @@ class _Reporter:
         self.context = context
         self.subject = context.subject
         plan = context.plan
-        self.folded = policy.needs_plan and plan is not None and not plan.adopted
+        self.folded = policy.needs_plan(check) and plan is not None and not plan.adopted
 
     def gaps(self, outcome: Outcome) -> list[Gap]:
+        if self.folded and not outcome.internal:
+            return []  # nobody adopted the plan: what it would say is not missed
         return self.item_gaps(outcome) or [self._gap(outcome.why, internal=outcome.internal)]
 
     def item_gaps(self, outcome: Outcome) -> list[Gap]:
+        if self.folded:
+            return []
         return [self._gap(item.text, item.subject) for item in _items(outcome) if item.unknown]
 
     def findings(self, outcome: Outcome) -> Iterator[Finding]:
@@ -130,7 +133,7 @@ class _Reporter:
         related = _Related(place)
         related.of_hops(because[0])
         for evidence in because[1:]:
-            related.add(evidence.span, evidence.note or "this too")
+            related.add(evidence.span, evidence.note)
         for name in dict.fromkeys(part.name for part in placeholders(self.check.message) if part.name not in NAMES):
             fact = evaluate(self.subject, name)
             unit_here = _unit(self.context.facts, name)
@@ -225,25 +228,29 @@ def _plain(value: Any) -> Any:
 # -- unless -------------------------------------------------------------------------------------
 
 
-def _without_covered(policies: Iterable[Policy], verdict: Verdict) -> Verdict:
-    """Leaves out what a policy's ``unless`` already said: at the same place, or of the same subject."""
-    said: dict[str, list[Finding]] = {}
-    for finding in verdict.findings:
-        said.setdefault(finding.policy, []).append(finding)
-    unless = {policy.id: policy.unless for policy in policies if policy.unless}
+def without_covered(policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
+    """Leaves out what only follows from a finding of a policy that is named under ``unless``.
 
-    def covered(policy: str, subject: SubjectRef, place: Span | None, folded: bool) -> bool:
+    A finding follows from another at least as severe that points at the same place, or, where both are
+    about the same kind of subject, at a place that it rests on: a memory limit below the plan explains
+    why Redis no longer fits into it. A sum over the deployment rests on everything and is explained
+    by its first place alone. What somebody ignored explains nothing, and stays to be seen itself.
+    """
+    unless = {policy.id: policy.unless for policy in policies if policy.unless}
+    said: dict[tuple[str, tuple[str, int, int, int, int]], list[Finding]] = {}
+    for finding in findings:
+        if finding.suppressed is None:
+            said.setdefault((finding.policy, _key(finding.place)), []).append(finding)
+
+    def covered(one: Finding) -> bool:
         return any(
-            other.subject == subject or (place is not None and _key(other.place) == _key(place))
-            for name in unless.get(policy, ())
-            for other in said.get(name, ())
-            if folded or not other.folded  # what is only information silences nothing
+            other is not one and other.severity >= one.severity and (first or other.subject.kind == one.subject.kind)
+            for policy in unless.get(one.policy, ())
+            for first, place in [(True, one.place), *((False, related.span) for related in one.related)]
+            for other in said.get((policy, _key(place)), ())
         )
 
-    return Verdict(
-        [one for one in verdict.findings if not covered(one.policy, one.subject, one.place, one.folded)],
-        [gap for gap in verdict.gaps if not covered(gap.policy, gap.subject, None, False)],
-    )
+    return [one for one in findings if one.suppressed is not None or not covered(one)]
 
 
 # -- condense -----------------------------------------------------------------------------------

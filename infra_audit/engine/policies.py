@@ -8,12 +8,10 @@ sizes and times of the files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from infra_audit import __version__, resources
@@ -37,8 +35,7 @@ _PROSE = frozenset(("why", "references", "examples"))
 _CHECK_KEYS = ("where", "require", "severity", "message", "fix")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One judgement of a policy: which subjects, what must hold, how bad it is and what to say."""
 
     where: Condition | None
@@ -64,8 +61,7 @@ class Check:
         return {name for leaf in self.leaves() for name in _names(leaf.right, "parameter")}
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A policy ready to run. ``file`` holds the whole document; a policy without ``require`` is judged in code."""
 
     id: str
@@ -73,7 +69,7 @@ class Policy:
     severity: Severity
     subject: str
     checks: tuple[Check, ...]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
     fold: bool = False
     enabled: bool = True
     live: bool = False
@@ -108,10 +104,9 @@ class Policy:
         except ConfigError as error:
             raise ConfigError(error.message, file=file) from None
 
-    @property
-    def needs_plan(self) -> bool:
-        """True where the policy compares with a plan, in a condition or inside its facts."""
-        return self.pack == "documented" or any(check.plan_paths for check in self.checks)
+    def needs_plan(self, check: Check) -> bool:
+        """True where one of the policy's checks compares with a plan, in its condition or inside its facts."""
+        return self.pack == "documented" or bool(check.plan_paths)
 
     def changed(
         self,
@@ -123,16 +118,16 @@ class Policy:
         """The policy as a deployment wants it; raises ConfigError for a parameter that it does not have."""
         policy = self
         if enabled is not None:
-            policy = replace(policy, enabled=enabled)
+            policy = policy._replace(enabled=enabled)
         if severity is not None:
-            checks = tuple(replace(check, severity=severity) for check in policy.checks)
-            policy = replace(policy, severity=severity, checks=checks)
+            checks = tuple(check._replace(severity=severity) for check in policy.checks)
+            policy = policy._replace(severity=severity, checks=checks)
         for name in parameters or ():
             if name not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
                 raise ConfigError(f"{self.id} has no parameter {name}; it has {known}")
         if parameters:
-            policy = replace(policy, parameters={**self.parameters, **parameters})
+            policy = policy._replace(parameters={**self.parameters, **parameters})
         return policy
 
 
@@ -260,21 +255,23 @@ def _packaged(folder: str) -> Any:
 
 def _cached(folder: str) -> Any:
     listing = _listing(folder)
-    key = hashlib.sha256(repr((__version__, _FORMAT, listing)).encode()).hexdigest()
-    beside = os.path.join(folder, ".cache")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    place = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    elsewhere = os.path.join(home, "infra-audit", place)
-    for cache in (beside, elsewhere):
+    key = [__version__, *map(list, listing)]
+    for cache in _caches(folder):
         data = _load(os.path.join(cache, COMPILED))
         if data is not None and data.get("key") == key:
             return data
     data = json.loads(_compile(folder, listing))
     data["key"] = key
-    for cache in (beside, elsewhere):
-        if _store(cache, json.dumps(data, separators=(",", ":"))):
-            break
+    text = json.dumps(data, separators=(",", ":"))
+    any(_store(cache, text) for cache in _caches(folder))
     return data
+
+
+def _caches(folder: str) -> Iterator[str]:
+    """The folders that may hold the compiled policies of a checkout, best first."""
+    yield os.path.join(folder, ".cache")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    yield os.path.join(home, "infra-audit", folder.strip(os.sep).replace(os.sep, "-"))
 
 
 def _load(path: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from infra_audit.engine.conditions import Leaf, Operand, to_unit
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import FORMATS, placeholders
 from infra_audit.facts.registry import Definition, definitions
+from infra_audit.hints import did_you_mean
 
 __all__ = ["FACTS_OF", "PolicyProblem", "review"]
 
@@ -51,8 +51,7 @@ def _review_check(
     for name in check.facts():
         definition = facts.get(name)
         if definition is None:
-            close = get_close_matches(name, facts, 1)
-            yield PolicyProblem(top, f"no fact is called {name}" + (f"; did you mean {close[0]}?" if close else ""))
+            yield PolicyProblem(top, f"no fact is called {name}{did_you_mean(name, facts)}")
         elif definition.kind not in kinds:
             yield PolicyProblem(top, f"{name} is a fact of a {definition.kind}, and this is about a {policy.subject}")
     for name in sorted(check.parameters() - set(policy.parameters)):

@@ -234,7 +234,8 @@ class _Role(Strict):
     replicas: Number | None = None
     networks: list[Text] | None = None
     published: list[int] | None = Field(None, description="Ports of the host.")
-    settings: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = Field(None, description="Settings of the server, by its own names.")
+    environment: dict[str, Any] | None = Field(None, description="Environment variables of the container.")
     health: _Health | None = None
     stage: _Stage | None = None
 

@@ -106,16 +106,19 @@ def containers(network: Subject) -> Fact[int]:
 def static_with_replicas(service: Subject) -> Fact[list[Item]]:
     """Fixed addresses of a service that has more than one container."""
     attachment = topology_of(service.deployment).attachment(service)
-    count = value_of(service, "service.replicas")
+    fixed = [
+        (name, address)
+        for name, node in attachment.networks.items()
+        for key in ("ipv4_address", "ipv6_address")
+        if (address := node.get(key)) is not None and address.value
+    ]
     items: list[Item] = []
-    if attachment.via is not None or count < 2:
+    if attachment.via is not None or not fixed:
         return Known(items)
+    count = value_of(service, "service.replicas")
     places = [service.node.get("deploy", "replicas") or service.node.get("scale")]
-    for name, node in attachment.networks.items():
-        for key in ("ipv4_address", "ipv6_address"):
-            address = node.get(key)
-            if address is not None and address.value:
-                related = [Evidence(place, f"{count} replicas") for place in places if place is not None]
-                text = f"{count} replicas ask for the one address {address.known()} on {name}"
-                items.append(Item(text, (Evidence(address), *related)))
+    for name, address in fixed if count > 1 else ():
+        related = [Evidence(place, f"{count} replicas") for place in places if place is not None]
+        text = f"{count} replicas ask for the one address {address.known()} on {name}"
+        items.append(Item(text, (Evidence(address), *related)))
     return Known(items)

@@ -27,9 +27,20 @@ class _Total(NamedTuple):
     missing: str
 
 
+class _Share(NamedTuple):
+    """What one service takes. ``excess``: how much of it is more than the plan documents."""
+
+    value: float
+    excess: float
+    because: tuple[Evidence, ...]
+
+
 def _total(deployment: Deployment, limit: str, show: Callable[[float], str]) -> _Total:
-    """Σ limit × replicas over all services that keep running; the largest share first."""
-    shares: list[tuple[float, Evidence]] = []
+    """Σ limit × replicas over all services that keep running.
+
+    First comes what exceeds the plan's numbers most, then the largest share: there is something to change.
+    """
+    shares: list[_Share] = []
     missing: list[str] = []
     for service in deployment.subjects("service"):
         bound = evaluate(service, limit)
@@ -46,12 +57,27 @@ def _total(deployment: Deployment, limit: str, show: Callable[[float], str]) -> 
             why = bound.why if isinstance(bound, Unknown) else "no limit"
             missing.append(f"{service.name}: {why}")
             continue
-        value = bound.value
         times = f"{count} × " if count > 1 else ""
-        shares.append((value * count, Evidence(bound.because[0].place, f"{service.name} takes {times}{show(value)}")))
-    shares.sort(key=lambda share: -share[0])
-    because = tuple(evidence for _, evidence in shares) or (Evidence(_services_node(deployment)),)
-    return _Total(sum(value for value, _ in shares), because, "; ".join(missing))
+        takes = Evidence(bound.because[0].place, f"{service.name} takes {times}{show(bound.value)}")
+        shares.append(_share(service, limit, bound.value, count, takes))
+    shares.sort(key=lambda share: (-share.excess, -share.value))
+    because = tuple(evidence for share in shares for evidence in share.because)
+    because = because or (Evidence(_services_node(deployment)),)
+    return _Total(sum(share.value for share in shares), because, "; ".join(missing))
+
+
+def _share(service: Subject, limit: str, value: float, count: int, takes: Evidence) -> _Share:
+    """One service's share, beside what the plan documents for its role."""
+    plan: PlanBinding | None = service.deployment.plan
+    role = plan.role(service) if plan else None
+    if role is None:
+        return _Share(value * count, 0, (takes,))
+    planned = role.cpus if limit == "service.cpu_limit" else role.memory
+    replicas = count if role.replicas is None else role.replicas
+    excess = max(0, value * count - (value if planned is None else planned) * replicas)
+    if excess and count > replicas:
+        return _Share(value * count, excess, (Evidence(replicas_node(service), takes.note), takes))
+    return _Share(value * count, excess, (takes,))
 
 
 def _whole(total: _Total) -> Fact[float]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from infra_audit.deployment import Subject
 from infra_audit.errors import Undecidable
 from infra_audit.readers.located import Inline, Located
-from infra_audit.tree import HOLE, Node
+from infra_audit.source import display_path
+from infra_audit.tree import HOLE, Node, holes_as_text
 
 __all__ = ["ContainerFiles", "Mount"]
 
@@ -66,7 +67,10 @@ class ContainerFiles:
         }
         mount = self.mount(path)
         if mount is not None and mount.inline is None:
-            names.update(self._reader.listing(self._host(mount, path)))
+            host = self._host(mount, path)
+            if not self._reader.exists(host):
+                raise Undecidable(f"{path} is mounted from {display_path(host)}, which is not here")
+            names.update(self._reader.listing(host))
         return sorted(names)
 
     def glob(self, pattern: str) -> list[str]:
@@ -97,7 +101,9 @@ class ContainerFiles:
             if kind == "bind" and source:
                 mounts.append(Mount(target, node, host=source))
             else:
-                mounts.append(Mount(target, node, why=f"the {kind or 'volume'} {source or target}"))
+                name = node.get("source") or node
+                shown = holes_as_text(source, name.hops) or target
+                mounts.append(Mount(target, node, why=f"the {kind or 'volume'} {shown}"))
         return mounts
 
     def _grants(self, section: str, folder: str) -> list[Mount]:

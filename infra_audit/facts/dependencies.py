@@ -41,9 +41,10 @@ def _is_implied(node: Node) -> bool:
 
 
 @fact("dependency.target", on="dependency")
-def target(dependency: Subject) -> Fact[str]:
-    """The name of the service that is waited for."""
-    return Known(target_of(dependency).name, dependency.node)
+def target(dependency: Subject) -> Fact[str | None]:
+    """The name of the service that is waited for; None where the deployment has no such service."""
+    name = dependency.name.rpartition("/")[2]
+    return Known(name if dependency.deployment.service(name) else None, dependency.node)
 
 
 @fact("dependency.target_has_health_check", on="dependency")

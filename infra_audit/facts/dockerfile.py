@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import Undecidable
+from infra_audit.patterns import Pattern
 from infra_audit.source import Source, Span
 
 __all__ = ["Built", "Instruction", "built_image", "read_dockerfile"]
@@ -79,8 +79,8 @@ def read_dockerfile(source: Source, arguments: Mapping[str, str], target: str = 
     return Built(base, tuple(instruction for one in chain for instruction in one.instructions))
 
 
-_INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
-_HEREDOC = re.compile(r"<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
+_INSTRUCTION = Pattern(r"[ \t]*([A-Za-z]+)[ \t]+")
+_HEREDOC = Pattern(r"<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
 
 
 def _instructions(source: Source) -> Iterator[Instruction]:
@@ -112,8 +112,8 @@ def _instructions(source: Source) -> Iterator[Instruction]:
         yield Instruction(match[1].upper(), text, source.span(start, start + len(lines[first].rstrip())))
 
 
-_FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+[Aa][Ss]\s+(\S+))?")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+_FROM = Pattern(r"(?:--\S+\s+)*(\S+)(?:\s+[Aa][Ss]\s+(\S+))?")
+_VARIABLE = Pattern(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 
 
 def _stages(instructions: Iterator[Instruction], given: Mapping[str, str]) -> list[_Stage]:

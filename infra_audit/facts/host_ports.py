@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact
 from infra_audit.facts.services import is_profiled_apart
 from infra_audit.tree import Node
 
-__all__: list[str] = []
+__all__ = ["is_on_host_network", "published_ports"]
 
 
 class _Claim(NamedTuple):
@@ -36,7 +36,7 @@ class _Claim(NamedTuple):
         return f"{host}{self.first}/{self.protocol}"
 
 
-def _published(port: Node) -> tuple[int, int] | None:
+def published_ports(port: Node) -> tuple[int, int] | None:
     """First and last host port, or None where the engine chooses one."""
     node = port.get("published")
     if node is None or node.value in (None, "", 0, "0"):
@@ -48,7 +48,7 @@ def _published(port: Node) -> tuple[int, int] | None:
         raise Undecidable(f"{node.known()!r} is no port") from None
 
 
-def _on_host_network(service: Subject) -> bool:
+def is_on_host_network(service: Subject) -> bool:
     node = service.node.get("network_mode")
     return node is not None and node.value == "host"
 
@@ -56,8 +56,8 @@ def _on_host_network(service: Subject) -> bool:
 @fact("port.host_ports", on="port")
 def host_ports(port: Subject) -> Fact[int | None]:
     """From how many host ports a published port takes one; None where the engine chooses any free one."""
-    published = _published(port.node)
-    if published is None or (port.parent is not None and _on_host_network(port.parent)):
+    published = published_ports(port.node)
+    if published is None or (port.parent is not None and is_on_host_network(port.parent)):
         return Known(None, port.node)
     first, last = published
     return Known(last - first + 1, port.node.get("published") or port.node)
@@ -95,11 +95,11 @@ def _claims(deployment: Deployment, undecided: list[Item]) -> Iterator[_Claim]:
     """What the services publish; a port that rests on an unset variable becomes an undecided item."""
     for port in deployment.subjects("port"):
         service = port.parent
-        if service is None or _on_host_network(service):
+        if service is None or is_on_host_network(service):
             continue
         try:
-            published = _published(port.node)
-            if published is None or value_of(service, "service.replicas") == 0:
+            published = published_ports(port.node)
+            if published is None or _never_runs(service):
                 continue
             address, protocol = (port.node.get(key) for key in ("host_ip", "protocol"))
             place = port.node.get("published") or port.node
@@ -113,6 +113,12 @@ def _claims(deployment: Deployment, undecided: list[Item]) -> Iterator[_Claim]:
             )
         except Undecidable as error:
             undecided.append(Item(error.message, (Evidence(port.node),), ("service", service.name), unknown=True))
+
+
+def _never_runs(service: Subject) -> bool:
+    """True where the service has no replica; where their number is unknown it may run."""
+    replicas = evaluate(service, "service.replicas")
+    return isinstance(replicas, Known) and replicas.value == 0
 
 
 def _clash(one: _Claim, other: _Claim) -> bool:

@@ -6,10 +6,10 @@ be rebuilt at any time, so only what has held over many releases is named.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from infra_audit.facts.products import Image
+from infra_audit.patterns import Pattern
 
 __all__ = ["SHELL_TOOLS", "brings_no_health_check", "lacking"]
 
@@ -26,13 +26,13 @@ _BUSYBOX = frozenset(("curl", "bash"))
 class _Rule(NamedTuple):
     """Programs that images lack. ``repositories`` fits the whole name, ``tags`` what the tag must hold."""
 
-    repositories: re.Pattern[str]
-    tags: re.Pattern[str]
+    repositories: Pattern
+    tags: Pattern
     lacks: frozenset[str]
 
 
 def _rule(repositories: str, tags: str, lacks: frozenset[str]) -> _Rule:
-    return _Rule(re.compile(rf"(?:{repositories})\Z"), re.compile(tags), lacks)
+    return _Rule(Pattern(rf"(?:{repositories})\Z"), Pattern(tags), lacks)
 
 
 _ALPINE = r"alpine"
@@ -75,7 +75,7 @@ def lacking(image: Image) -> frozenset[str]:
     return frozenset(found)
 
 
-_NO_HEALTH_CHECK = re.compile(
+_NO_HEALTH_CHECK = Pattern(
     r"(?:postgres|redis|mysql|mariadb|mongo|rabbitmq|memcached|nats|zookeeper|cassandra|influxdb|nginx|httpd|haproxy"
     r"|traefik|caddy|registry|wordpress|alpine|debian|ubuntu|busybox|scratch|python|node|golang|ruby|php|rust|openjdk"
     r"|eclipse-temurin|amazoncorretto|maven|gradle|elixir|perl|tomcat|buildpack-deps"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from infra_audit.deployment import Files, Subject
@@ -14,6 +14,7 @@ from infra_audit.facts.probe import Probe, probe_of
 from infra_audit.facts.products import DEFAULT_PORTS
 from infra_audit.facts.registry import Evidence, Fact, Known, fact, value_of
 from infra_audit.facts.services import command_words, environment, environment_items, sub_span
+from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 
@@ -34,15 +35,13 @@ class _Asked(NamedTuple):
 _PORT = r"(?P<port>\d+|\$\{?\w+(?::-?\d+)?\}?|\ue000)"
 _PATH = r"(?P<path>/[^\s'\"`)>|;,]*)?"
 _LOCAL = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?HOSTNAME\}?|\$\(hostname\)"
-_TCP = re.compile(rf"/dev/tcp/(?:{_LOCAL})/{_PORT}")
-_NETCAT = re.compile(rf"\b(?:nc|ncat|netcat)\b[^|;&]*?\s(?:{_LOCAL})\s+{_PORT}")
+_TCP = Pattern(rf"/dev/tcp/(?:{_LOCAL})/{_PORT}")
+_NETCAT = Pattern(rf"\b(?:nc|ncat|netcat)\b[^|;&]*?\s(?:{_LOCAL})\s+{_PORT}")
 
 
-def _url(names: str) -> re.Pattern[str]:
-    return re.compile(rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?:{_LOCAL}|{names})(?::{_PORT})?(?![\w.:]){_PATH}")
-
-
-_BARE = re.compile(rf"\b(?:curl|wget)\b[^|;&]*?\s['\"]?(?:{_LOCAL})(?::{_PORT})?(?![\w.:]){_PATH}")
+_URL = Pattern(rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?P<host>{_LOCAL}|\w[\w.\-]*)(?::{_PORT})?(?![\w.:]){_PATH}")
+_SELF = Pattern(_LOCAL)
+_BARE = Pattern(rf"\b(?:curl|wget)\b[^|;&]*?\s['\"]?(?:{_LOCAL})(?::{_PORT})?(?![\w.:]){_PATH}")
 
 
 def _asked(service: Subject) -> _Asked | None:
@@ -55,14 +54,15 @@ def _asked(service: Subject) -> _Asked | None:
         node = service.node.get(key)
         if node is not None and isinstance(node.value, str):
             names.append(node.value)
-    url = _url("|".join(re.escape(name) for name in names))
-    return next(_matches(probe, url), None)
+    return next(_matches(probe, names), None)
 
 
-def _matches(probe: Probe, url: re.Pattern[str]) -> Iterator[_Asked]:
+def _matches(probe: Probe, names: Collection[str]) -> Iterator[_Asked]:
     for word in probe.words:
-        match = url.search(word.text)
-        if match:
+        asked = (
+            match for match in _URL.finditer(word.text) if match["host"] in names or _SELF.fullmatch(match["host"])
+        )
+        if match := next(asked, None):
             port = match["port"] or {"http": "80", "https": "443"}[match["scheme"]]
             place = sub_span(word.place, *match.span()) if isinstance(word.place, Node) else word.place
             yield _Asked(port, match["path"] or "/", place)
@@ -73,7 +73,7 @@ def _matches(probe: Probe, url: re.Pattern[str]) -> Iterator[_Asked]:
             yield _Asked(match["port"] or "80", path, probe.words[-1].place)
 
 
-_SHELL_VARIABLE = re.compile(r"\$\{?(?P<name>\w+)(?::?-(?P<default>\d+))?\}?\Z")
+_SHELL_VARIABLE = Pattern(r"\$\{?(?P<name>\w+)(?::?-(?P<default>\d+))?\}?\Z")
 
 
 def _number(service: Subject, port: str) -> int | None:
@@ -111,7 +111,7 @@ def health_path(service: Subject) -> Fact[str | None]:
 
 # -- where the service listens -------------------------------------------------------------------
 
-_NUMBER = re.compile(r"(?<![\d.])\d{2,5}(?![\d.])")
+_NUMBER = Pattern(r"(?<![\d.])\d{2,5}(?![\d.])")
 _LARGEST_FILE = 200_000
 _MOST_FILES = 100
 

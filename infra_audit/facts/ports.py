@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
@@ -11,12 +12,14 @@ from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.products import DEFAULT_PORTS
 from infra_audit.facts.proxies import upstreams_of
 from infra_audit.facts.redis_start import started
-from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact, value_of
-from infra_audit.facts.services import command_words, environment, environment_items
+from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact
+from infra_audit.facts.services import command_words, environment, environment_items, image_of
+from infra_audit.facts.topology import topology_of
+from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["browser_ports", "main_ports", "own_ports"]
+__all__ = ["browser_ports", "local_ports", "main_ports"]
 
 
 _ENVIRONMENT = {
@@ -42,11 +45,11 @@ _ENVIRONMENT = {
 }
 """Products whose ports only an option or one of these variables changes, and no file that people mount."""
 
-_OPTION = re.compile(
+_OPTION = Pattern(
     r"--?(?:web\.listen-address|port|p|http-port|listen|listen-address|http\.port|bind_ip|l)(?:=(?P<value>.*))?\Z"
 )
-_SETTING = re.compile(r"port\s*=\s*(?P<port>[0-9]+)\Z")
-_PORT_AT_END = re.compile(r"(?:\A|:)(?P<port>[0-9]{1,5})\Z")
+_SETTING = Pattern(r"port\s*=\s*(?P<port>[0-9]+)\Z")
+_PORT_AT_END = Pattern(r"(?:\A|:)(?P<port>[0-9]{1,5})\Z")
 _MAIN = {
     "postgres": (5432,),
     "redis": (6379,),
@@ -62,16 +65,31 @@ _MAIN = {
 """The port by which others know a product, where the table of all its ports says more."""
 
 
-def _redis(service: Subject) -> tuple[set[int], list[Node | Span]]:
+_PUBLISHERS = frozenset(
+    (
+        *("library", "docker/library", "bitnami", "bitnamilegacy", "nginx", "nginxinc", "openresty", "haproxytech"),
+        *("prom", "prometheus", "prometheuscommunity", "grafana", "oliver006", "cadvisor", "google-containers"),
+        *("google", "timescale", "pgvector", "postgis", "percona", "dpage", "mailhog", "mongodb"),
+    )
+)
+"""Who publishes the images whose ports are known; anybody else's postgres may listen anywhere."""
+
+_Ports: TypeAlias = tuple[set[int], list[Node | Span]]
+
+
+def _redis(service: Subject) -> _Ports | None:
+    """The ports of a Redis or Valkey server; None where the service starts none, or its image may say another."""
     start = started(service)
     if start.server is None:
         raise Undecidable(start.why)
     if not start.server:
-        raise Undecidable("it starts no server of its own")
+        return None
     ports: set[int] = set()
     places: list[Node | Span] = []
     for name, default in (("port", "6379"), ("tls-port", "0")):
         found = start.last(name)
+        if found is not None and start.flavour is not None and found.why and found.why == start.flavour.why_unknown:
+            return None
         if found is not None and found.why:
             raise Undecidable(found.why)
         text = found.words[0] if found is not None and found.words else default
@@ -81,7 +99,7 @@ def _redis(service: Subject) -> tuple[set[int], list[Node | Span]]:
     return ports, places
 
 
-def _proxy(service: Subject) -> tuple[set[int], list[Node | Span]] | None:
+def _proxy(service: Subject) -> _Ports | None:
     """The listeners of a mounted nginx or HAProxy configuration; None where nothing is mounted."""
     read = upstreams_of(service)
     if not read.complete:
@@ -91,7 +109,7 @@ def _proxy(service: Subject) -> tuple[set[int], list[Node | Span]] | None:
     return {listen.port for listen in read.listens}, [listen.place for listen in read.listens]
 
 
-def _configured(service: Subject, product: str) -> tuple[set[int], list[Node | Span]]:
+def _configured(service: Subject, product: str) -> _Ports:
     """Default ports, or the one that an option or variable names."""
     words = command_words(service)
     for index, word in enumerate(words):
@@ -127,23 +145,29 @@ def _configured(service: Subject, product: str) -> tuple[set[int], list[Node | S
 @fact("service.configured_ports", on="service")
 def configured_ports(service: Subject) -> Fact[list[int] | None]:
     """The TCP ports that a service listens on, where its files or its well-known image tell all of them; else None."""
-    product = value_of(service, "service.product")
-    nothing: Fact[list[int] | None] = Known(None, service.node)
+    known = evaluate(service, "service.product")
+    product = known.value if isinstance(known, Known) else None
+    found: _Ports | None = None
     if product in ("redis", "valkey"):
-        start = started(service)
-        if start.server is False:
-            return nothing
-        ports, places = _redis(service)
-    elif product in ("nginx", "openresty", "haproxy"):
-        proxy = _proxy(service)
-        if proxy is None and (product != "nginx" or _is_reconfigured(service)):
-            return nothing
-        ports, places = proxy or ({80}, [service.node.get("image") or service.node])
-    elif product in _ENVIRONMENT and product in DEFAULT_PORTS and service.node.get("entrypoint") is None:
-        ports, places = _configured(service, product)
-    else:
-        return nothing
+        found = _redis(service)
+    elif product in ("nginx", "openresty", "haproxy") and _is_well_known(service):
+        found = _proxy(service)
+        if found is None and product == "nginx" and not _is_reconfigured(service):
+            found = {80}, [service.node.get("image") or service.node]
+    elif product in _ENVIRONMENT and product in DEFAULT_PORTS and _is_well_known(service):
+        found = _configured(service, product)
+    if found is None:
+        return Known(None, service.node)
+    ports, places = found
     return Known(sorted(ports), *places)
+
+
+def _is_well_known(service: Subject) -> bool:
+    """True for an image of a publisher whose images are known, started as it comes and not built over."""
+    image = image_of(service)
+    owner = image.repository.lower().rpartition("/")[0] if image else ""
+    as_it_comes = service.node.get("entrypoint") is None and service.node.get("build") is None
+    return image is not None and (not owner or owner in _PUBLISHERS) and as_it_comes
 
 
 def _is_reconfigured(service: Subject) -> bool:
@@ -200,8 +224,19 @@ def listening(port: Subject) -> Fact[bool | None]:
 
 # -- for the facts about who reaches whom ---------------------------------------------------------
 
+_OWN_PORT = Pattern(r"(?:\A|_)(?:PORT|LISTEN\w*|BIND\w*|ADDR|ADDRESS|LISTENERS)\Z")
+_HOST_ENDINGS = ("HOST", "HOSTNAME", "SERVER", "ADDRESS", "ADDR")
+"""``DB_PORT`` beside ``DB_HOST`` is the port of that host, not the service's own."""
 
-def own_ports(service: Subject) -> set[int]:
+
+def local_ports(service: Subject) -> set[int]:
+    """Every port that may answer at a service's localhost: its own, and those of services in its network namespace."""
+    topology = topology_of(service.deployment)
+    neighbours = (one for one in service.deployment.subjects("service") if topology.same_namespace(service, one))
+    return _own_ports(service).union(*map(_own_ports, neighbours))
+
+
+def _own_ports(service: Subject) -> set[int]:
     """Every port that a service may listen on: known, published, exposed, or named by its settings as its own."""
     ports = set(_declared(service))
     known = evaluate(service, "service.configured_ports")
@@ -210,17 +245,13 @@ def own_ports(service: Subject) -> set[int]:
     product = evaluate(service, "service.product")
     if isinstance(product, Known):
         ports.update(DEFAULT_PORTS.get(product.value or "", ()))
-    for name, node in environment_items(service):
-        text = str(node.value)
-        if re.search(r"(?:\A|_)(?:PORT|LISTEN\w*|BIND\w*|ADDR|ADDRESS|LISTENERS)\Z", name):
-            ports.update(int(number) for number in re.findall(r"(?:\A|:)([0-9]{2,5})(?=\Z|,)", text))
+    variables = dict(environment_items(service))
+    for name, node in variables.items():
+        if _OWN_PORT.search(name) and not any(name.removesuffix("PORT") + host in variables for host in _HOST_ENDINGS):
+            ports.update(int(number) for number in re.findall(r"(?:\A|:)([0-9]{2,5})(?=\Z|,)", str(node.value)))
     test = service.node.get("healthcheck", "test")
     for entry in test.entries() if test else ():
         ports.update(int(number) for number in re.findall(r":([0-9]{2,5})\b", str(entry.value)))
-    for other in service.deployment.subjects("service"):
-        mode = other.node.get("network_mode")
-        if mode is not None and mode.value == f"service:{service.name}":
-            ports |= own_ports(other)
     return ports
 
 

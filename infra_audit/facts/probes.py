@@ -14,6 +14,7 @@ from infra_audit.facts.products import parse_image
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact
 from infra_audit.facts.services import Word, environment, image_of
 from infra_audit.facts.shell import OPERATORS, base_name, is_script_option
+from infra_audit.patterns import Pattern
 from infra_audit.tree import HOLE, is_known
 from infra_audit.units import parse_duration
 
@@ -25,9 +26,9 @@ __all__: list[str] = []
 _FETCHERS = frozenset(("curl", "wget"))
 _NEED_ARGUMENTS = frozenset(("curl", "wget", "nc", "test", "[", "grep"))
 _DURATIONS = ("interval", "timeout", "start_period", "start_interval")
-_HTTP = re.compile(r"(?:https?://)?[\w.\[\]-]+(?::\d+)?(?:/\S*)?\s", re.ASCII)
-_VARIABLE_PORT = re.compile(r"https?://[^/\s]*\$")
-_DASH_OR_ASH = re.compile(r"alpine|slim|bookworm|bullseye|buster|trixie|jammy|noble|focal|debian|ubuntu")
+_HTTP = Pattern(r"(?:https?://)?[\w.\[\]-]+(?::\d+)?(?:/\S*)?\s", re.ASCII)
+_VARIABLE_PORT = Pattern(r"https?://[^/\s]*\$")
+_DASH_OR_ASH = Pattern(r"alpine|slim|bookworm|bullseye|buster|trixie|jammy|noble|focal|debian|ubuntu")
 
 
 @fact("health.faults", on="service")
@@ -124,7 +125,7 @@ def _of_password(service: Subject, probe: Probe) -> Iterator[Item]:
 _ALWAYS_SUCCEED = frozenset(("true", ":", "echo", "printf", "pwd", "date", "whoami", "hostname", "sleep", "ls"))
 _END_OF_PIPE = frozenset(("cat", "tee", "head", "tail"))
 _READ_STANDARD_INPUT = frozenset(("redis-cli", "python", "python3", "node", "bash", "sh", "mysql"))
-_CONTROL = re.compile(r"(?:\A|[\s;])(?:if|while|until|for|case)\s|\bset\s+-[a-z]*e")
+_CONTROL = Pattern(r"(?:\A|[\s;])(?:if|while|until|for|case)\s|\bset\s+-[a-z]*e")
 
 
 @fact("health.cannot_fail", on="service")
@@ -169,7 +170,7 @@ def _fails(step: Step) -> bool:
     return step.program == "false" or (step.program == "exit" and step.words[1:] != ("0",))
 
 
-_GIVES_PASSWORD = re.compile(r"(?:\A|\s)(?:-a|-u|--(?:pass|askpass|user)\b)|(?:REDIS|VALKEY)CLI_AUTH|\b(?:AUTH|auth)\b")
+_GIVES_PASSWORD = Pattern(r"(?:\A|\s)(?:-a|-u|--(?:pass|askpass|user)\b)|(?:REDIS|VALKEY)CLI_AUTH|\b(?:AUTH|auth)\b")
 
 
 def _pings_without_password(service: Subject, probe: Probe) -> bool:
@@ -186,7 +187,7 @@ def _pings_without_password(service: Subject, probe: Probe) -> bool:
 # -- with which program --------------------------------------------------------------------------
 
 _GIVE_UP = frozenset(("exit", "false", "true", "echo", ":"))
-_GUARDED = re.compile(r"command -v|\bwhich\b|\btype\b")
+_GUARDED = Pattern(r"command -v|\bwhich\b|\btype\b")
 
 
 @fact("health.missing_tools", on="service")
@@ -240,8 +241,8 @@ def _absent(service: Subject) -> tuple[frozenset[str], str, tuple[Evidence, ...]
     return lacking(image) - _mounted(service), f"the image {node.value}", (Evidence(node, "the image"),)
 
 
-_OPAQUE = re.compile(r"\.sh\b|\binstall-deps\b|--with-deps|\bansible|\bmake\b|\bbusybox\b|\bcp\b|\bmv\b|\bln\b")
-_WHOLE_SYSTEM = re.compile(r"\s(?:/|/bin/?|/usr/?|/usr/bin/?|/usr/local/bin/?|/usr/local/?)\Z")
+_OPAQUE = Pattern(r"\.sh\b|\binstall-deps\b|--with-deps|\bansible|\bmake\b|\bbusybox\b|\bcp\b|\bmv\b|\bln\b")
+_WHOLE_SYSTEM = Pattern(r"\s(?:/|/bin/?|/usr/?|/usr/bin/?|/usr/local/bin/?|/usr/local/?)\Z")
 
 
 def _brought(built: Built) -> frozenset[str]:

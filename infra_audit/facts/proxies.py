@@ -10,8 +10,8 @@ from typing import NamedTuple
 from infra_audit.deployment import Subject
 from infra_audit.errors import ReadError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
-from infra_audit.facts.registry import value_of
 from infra_audit.facts.services import command_words, environment
+from infra_audit.patterns import Pattern
 from infra_audit.readers.haproxy import read_haproxy
 from infra_audit.readers.located import Located
 from infra_audit.readers.nginx import Directive, read_nginx, walk
@@ -53,9 +53,9 @@ _NGINX_FOLDERS = ("/etc/nginx/conf.d", "/etc/nginx/templates")
 _HAPROXY = ("/usr/local/etc/haproxy/haproxy.cfg", "/etc/haproxy/haproxy.cfg")
 _TRAEFIK = ("/etc/traefik/traefik.yml", "/etc/traefik/traefik.yaml", "/traefik.yml", "/traefik.yaml")
 _PASS = frozenset(("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"))
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_NGINX_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-_ADDRESS = re.compile(r"(?:[a-z]+://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:/\s\[\]]+)(?::(?P<port>[0-9]+))?(?:/.*)?\Z")
+_VARIABLE = Pattern(r"\$\{(\w+)\}")
+_NGINX_VARIABLE = Pattern(r"\$(?:(\w+)|\{(\w+)\})")
+_ADDRESS = Pattern(r"(?:[a-z]+://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:/\s\[\]]+)(?::(?P<port>[0-9]+))?(?:/.*)?\Z")
 
 
 def upstreams_of(service: Subject) -> Upstreams:
@@ -73,9 +73,7 @@ def _read(service: Subject) -> Upstreams:
     haproxy = next((path for path in _HAPROXY if files.mount(path)), None)
     if haproxy:
         return _read_haproxy(service, files, haproxy)
-    if value_of(service, "service.product") == "traefik":
-        return _read_traefik(service, files)
-    return Upstreams()
+    return _read_traefik(service, files)
 
 
 def _filled(service: Subject, text: str) -> tuple[str, str]:
@@ -126,7 +124,12 @@ class _Nginx:
         else:
             for folder in _NGINX_FOLDERS:
                 self._folder(folder)
-        return self._result(complete=root is not None or self.files.mount("/etc/nginx/conf.d") is not None)
+        return self._result(complete=root is not None or self._replaces_the_default())
+
+    def _replaces_the_default(self) -> bool:
+        """True where the only server that nginx images bring, in conf.d/default.conf, gives way to a mounted one."""
+        default = "/etc/nginx/conf.d/default.conf"
+        return self.files.mount(default) is not None or "/etc/nginx/templates/default.conf.template" in self.seen
 
     def _is_file(self, path: str) -> bool:
         mount = self.files.mount(path)
@@ -294,8 +297,10 @@ def _read_traefik(service: Subject, files: ContainerFiles) -> Upstreams:
         try:
             source = files.open(path)
             found += _traefik_servers(service, source)
-        except (Undecidable, ReadError) as error:
-            gaps.append(f"{path}: {error.message}")
+        except Undecidable as error:
+            gaps.append(error.message if path in error.message else f"{path}: {error.message}")
+        except ReadError as error:
+            gaps.append(f"{path} cannot be read: {error}")
     return Upstreams(tuple(found), (), tuple(gaps))
 
 
@@ -304,7 +309,10 @@ def _traefik_files(service: Subject, files: ContainerFiles, gaps: list[str]) -> 
     places: list[str] = []
     for word in command_words(service):
         match = re.match(r"--providers\.file\.(?:filename|directory)=(.+)", word.text, re.IGNORECASE)
-        if match:
+        if match and HOLE in match[1]:
+            why = word.place.why_unknown() if isinstance(word.place, Node) else "a variable is not set"
+            gaps.append(f"where Traefik's file provider reads is not known: {why}")
+        elif match:
             places.append(match[1])
     static = next((path for path in _TRAEFIK if files.mount(path)), None)
     if static:
@@ -314,8 +322,10 @@ def _traefik_files(service: Subject, files: ContainerFiles, gaps: list[str]) -> 
                 for key in ("filename", "directory"):
                     node = root.get("providers", "file", key)
                     places += [str(node.value)] if node is not None and node.value else []
-        except (Undecidable, ReadError) as error:
-            gaps.append(f"{static}: {error.message}")
+        except Undecidable as error:
+            gaps.append(error.message)
+        except ReadError as error:
+            gaps.append(f"{static} cannot be read: {error}")
     found: list[str] = []
     for place in places:
         if place.endswith((".yml", ".yaml", ".toml")):

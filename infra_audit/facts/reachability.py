@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from infra_audit.deployment import Subject
-from infra_audit.facts.ports import browser_ports, main_ports, own_ports
+from infra_audit.facts.ports import browser_ports, local_ports, main_ports
 from infra_audit.facts.proxies import Upstream, upstreams_of
 from infra_audit.facts.references import Reference, references_of
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
 from infra_audit.facts.topology import Topology, extra_hosts, link_names, topology_of
+from infra_audit.patterns import Pattern
 from infra_audit.tree import HOLE, Node
 
 __all__: list[str] = []
@@ -56,7 +58,7 @@ def unreachable(service: Subject) -> Fact[list[Item]]:
     topology = topology_of(service.deployment)
     items: list[Item] = []
     told: set[str] = set()
-    if topology.attachment(service).kind in ("networks", "host", "none"):
+    if topology.attachment(service).kind in ("networks", "host", "none") and value_of(service, "service.is_whole"):
         for reference in references_of(service):
             item = _unreachable(topology, service, reference, told)
             if item is not None:
@@ -195,7 +197,7 @@ def localhost_targets(service: Subject) -> Fact[list[Item]]:
     topology = topology_of(service.deployment)
     if topology.attachment(service).kind != "networks":
         return Known([])
-    mine = own_ports(service)
+    mine = local_ports(service)
     items: list[Item] = []
     for reference in references_of(service):
         port = reference.port
@@ -203,7 +205,7 @@ def localhost_targets(service: Subject) -> Fact[list[Item]]:
             continue
         if reference.key == "command" and reference.form != "url":
             continue
-        owners = [one for one in _owners(service, port) if not _shares_namespace(service, one)]
+        owners = [one for one in _owners(service, port) if not topology.same_namespace(service, one)]
         if not owners or _may_be_for_a_browser(service, reference, port):
             continue
         names = " or ".join(one.name for one in owners)
@@ -214,20 +216,25 @@ def localhost_targets(service: Subject) -> Fact[list[Item]]:
     return Known(items)
 
 
-def _shares_namespace(one: Subject, other: Subject) -> bool:
-    return any(
-        (node := first.node.get("network_mode")) is not None and node.value == f"service:{second.name}"
-        for first, second in ((one, other), (other, one))
-    )
+_BROWSER_KEY = Pattern(
+    r"CORS|ORIGIN|REDIRECT|CALLBACK|PUBLIC|EXTERNAL|BROWSER|FRONTEND|WEBSITE|SITE_URL|ROOT_URL|ALLOWED|VITE_|REACT_APP_",
+    re.IGNORECASE,
+)
+"""Settings whose addresses a browser opens, or sends, and not the service itself."""
 
 
 def _may_be_for_a_browser(service: Subject, reference: Reference, port: int) -> bool:
-    """A web address that the host publishes may be meant for whoever sits at the host."""
+    """A web address that the host publishes, or whose name says so, may be meant for whoever sits at the host."""
     return (
         reference.scheme in _WEB
-        and port in browser_ports(service.deployment)
-        and not any(value_of(one, "service.is_datastore") for one in _owners(service, port))
+        and (port in browser_ports(service.deployment) or _BROWSER_KEY.search(reference.key) is not None)
+        and not any(_is_datastore(one) for one in _owners(service, port))
     )
+
+
+def _is_datastore(service: Subject) -> bool:
+    known = evaluate(service, "service.is_datastore")
+    return isinstance(known, Known) and known.value is True
 
 
 # -- proxies ------------------------------------------------------------------------------------

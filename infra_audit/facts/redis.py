@@ -118,16 +118,16 @@ def maxmemory(service: Subject) -> Fact[int | None]:
 @fact("redis.maxmemory_share", on="service", unit="ratio")
 def maxmemory_share(service: Subject) -> Fact[float | None]:
     """maxmemory as a share of the container's memory limit; None where there is no bound or no limit."""
+    limit = evaluate(service, "service.memory_limit")
+    if isinstance(limit, Known) and not limit.value:
+        return Known(None, *limit.because)
     memory = evaluate(service, "redis.maxmemory")
     if isinstance(memory, Unknown):
         return memory
     if not memory.value:
         return Known(None, *memory.because)
-    limit = evaluate(service, "service.memory_limit")
     if isinstance(limit, Unknown):
         return limit
-    if not limit.value:
-        return Known(None, *memory.because)
     places = [Evidence(part.place, "the memory limit") for part in limit.because]
     return Known(memory.value / limit.value, *memory.because, *places)
 

@@ -40,8 +40,8 @@ def password(service: Subject) -> Fact[bool | None]:
 
 
 def _certainly_filled(found: Setting) -> bool:
-    """True where something of the value is there, whatever a variable adds to it."""
-    return bool(found.words) and bool(found.words[0].replace(HOLE, ""))
+    """True where something of the value is there whatever a variable adds, or where Compose insists on the variable."""
+    return bool(found.words) and (bool(found.words[0].replace(HOLE, "")) or found.insisted)
 
 
 def _is_private(service: Subject) -> bool:

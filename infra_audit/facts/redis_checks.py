@@ -56,7 +56,7 @@ def _unknown_directive(line: Setting, newer: bool) -> list[Item]:
                 f"{line.written} is not known up to Redis 7.4 and Valkey 8.0, the image may be newer", (), unknown=True
             )
         ]
-    return [Item(f"there is no directive {line.written}{hint}", (Evidence(line.place),))]
+    return [Item(f"there is no directive {line.written}{hint}", (Evidence(line.key or line.place),))]
 
 
 def _contradictions(start: Start) -> list[Item]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import NamedTuple
 
+from infra_audit.hints import nearest
+from infra_audit.patterns import Pattern
 from infra_audit.units import parse_bytes
 
 __all__ = [
@@ -196,9 +197,9 @@ DEFAULTS = {
 """What a server does without the directive, normalised (Redis 7; Valkey 8 frees lazily by default)."""
 
 _LATEST = {"redis": (7, 4), "valkey": (8, 0)}
-_MEMORY = re.compile(r"([0-9]+)(b|k|kb|m|mb|g|gb)?\Z", re.IGNORECASE)
+_MEMORY = Pattern(r"([0-9]+)(b|k|kb|m|mb|g|gb)?\Z", re.IGNORECASE)
 _FACTORS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
-_NUMBER = re.compile(r"[+-]?[0-9]+\Z")
+_NUMBER = Pattern(r"[+-]?[0-9]+\Z")
 
 
 def canonical(name: str) -> str:
@@ -217,7 +218,7 @@ def is_known(name: str) -> bool:
 
 def similar(name: str) -> str:
     """The known directive that a mistyped one most likely means, or ""."""
-    return next(iter(get_close_matches(canonical(name), _KINDS, 1, 0.85)), "")
+    return nearest(canonical(name), _KINDS, 0.85)
 
 
 def is_newer(product: str, version: tuple[int, ...] | None) -> bool:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from infra_audit.deployment import Subject
-from infra_audit.facts.registry import value_of
-from infra_audit.facts.services import environment, image_of
+from infra_audit.errors import Undecidable
+from infra_audit.facts.registry import Unknown, evaluate
+from infra_audit.facts.services import environment, image_of, raw_words
 from infra_audit.source import Span
-from infra_audit.tree import HOLE, Node
+from infra_audit.tree import HOLE, Node, holes_as_text
 
 __all__ = ["OUTPUT", "Flavour", "environment_settings", "flavour_of", "version_of"]
 
@@ -73,10 +74,15 @@ _PLAIN_OWNERS = frozenset(("", "library", "docker/library", "valkey", "valkey-io
 def flavour_of(service: Subject) -> Flavour | None:
     """How a service's image is configured; None for what is no Redis or Valkey.
 
-    Raises Undecidable where the image is not known.
+    Raises Undecidable where the image is not known and something else about the service says Redis or Valkey.
     """
-    product = value_of(service, "service.product")
+    known = evaluate(service, "service.product")
     image = image_of(service)
+    if isinstance(known, Unknown):
+        if _looks_like_one(service):
+            raise Undecidable(known.why)
+        return None
+    product = known.value
     if image is None or product not in ("redis", "valkey"):
         return None
     owner, _, name = image.repository.lower().rpartition("/")
@@ -84,9 +90,18 @@ def flavour_of(service: Subject) -> Flavour | None:
         return _BITNAMI[product] if name == product else Flavour(product, why_unknown=_brings_its_own(name))
     if name in ("redis-stack", "redis-stack-server"):
         return _STACK
-    if name == product and (owner in _PLAIN_OWNERS):
+    if name in (product, "valkey-bundle") and owner in _PLAIN_OWNERS:
         return _OFFICIAL_REDIS if product == "redis" else _OFFICIAL_VALKEY
     return Flavour(product, why_unknown=_brings_its_own(image.repository))
+
+
+def _looks_like_one(service: Subject) -> bool:
+    """True where the service's names, the words that it runs or the image's variables say Redis or Valkey."""
+    names = [service.name, *(word.text for word in raw_words(service))]
+    for key in ("container_name", "hostname", "image"):
+        node = service.node.get(key)
+        names.append(holes_as_text(str(node.value), node.hops) if node is not None else "")
+    return any(product in name.lower() for name in names for product in ("redis", "valkey"))
 
 
 def _brings_its_own(image: str) -> str:

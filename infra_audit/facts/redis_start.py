@@ -22,10 +22,11 @@ from infra_audit.facts.redis_directives import canonical
 from infra_audit.facts.redis_images import OUTPUT, Flavour, environment_settings, flavour_of
 from infra_audit.facts.services import Word, environment, raw_words, sub_span
 from infra_audit.facts.shell import SHELLS, Piece, base_name, commands, is_script_option
+from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
 from infra_audit.readers.redis_conf import read_conf, split_args
 from infra_audit.source import Span
-from infra_audit.tree import HOLE, Node
+from infra_audit.tree import HOLE, Node, is_known
 
 __all__ = ["Setting", "Start", "Trouble", "started"]
 
@@ -37,15 +38,17 @@ _CLIENTS = frozenset(
 _WRAPPERS = {"tini": 0, "dumb-init": 0, "exec": 0, "gosu": 1, "su-exec": 1, "nice": 0, "env": 0}
 """Programs that start another one, with how many words of their own precede it."""
 _OTHERS = frozenset(("sleep", "tail", "true", "cat", "echo", "sysctl", "mkdir", "chown", "chmod", "cp", "touch"))
-_VARIABLE = re.compile(r"\$(?:\{(?P<long>\w+)(?:(?P<how>:?[-+?=])(?P<rest>[^{}]*))?\}|(?P<short>[A-Za-z_]\w*))")
+_VARIABLE = Pattern(r"\$(?:\{(?P<long>\w+)(?:(?P<how>:?[-+?=])(?P<rest>[^{}]*))?\}|(?P<short>[A-Za-z_]\w*))")
 
 
 class Setting(NamedTuple):
     """One directive as the server gets it.
 
-    ``scope`` tells which text it stands in (the command, the environment, a file's location); ``via`` says
-    so for people. ``why``: what is unknown of its words, "" where they are known. The name "*" stands
-    for a text that is not known: all before it may have been changed.
+    ``place`` is where its value stands, ``key`` where its name does if apart. ``scope`` tells which text it
+    stands in (the command, the environment, a file's location); ``via`` says so for people. ``why``: what is
+    unknown of its words, "" where they are known. The name "*" stands for a text that is not known: all
+    before it may have been changed. ``insisted``: what is unknown is not empty, because Compose starts
+    nothing without it.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Setting(NamedTuple):
     via: str
     scope: str
     why: str = ""
+    key: Node | Span | None = None
+    insisted: bool = False
 
 
 class Trouble(NamedTuple):
@@ -97,6 +102,7 @@ class _Reading:
         self.files = ContainerFiles(service)
         self.result = Start(server=True)
         self.unset: set[str] = set()
+        self.insisted: set[str] = set()
 
     def start(self) -> Start:
         flavour = flavour_of(self.service)
@@ -250,16 +256,28 @@ class _Reading:
         texts = tuple(value.text for value in values)
         if written.lower() == "save" and not texts:
             texts = ("",)
-        self._add(written, texts, values[0].place if values else name.place, via, scope)
+        self._add(written, texts, values[0].place if values else name.place, via, scope, name.place)
 
-    def _add(self, written: str, words: tuple[str, ...], place: Node | Span, via: str, scope: str) -> None:
-        why = ""
+    def _add(
+        self,
+        written: str,
+        words: tuple[str, ...],
+        place: Node | Span,
+        via: str,
+        scope: str,
+        key: Node | Span | None = None,
+    ) -> None:
+        why, insisted = "", False
         if any(HOLE in word for word in words) or HOLE in written:
-            names = ", ".join(sorted(self.unset)) or "a variable"
-            why = place.why_unknown() if isinstance(place, Node) else f"{names} has no value in the files"
+            if isinstance(place, Node) and not is_known(place.value):
+                why, insisted = place.why_unknown(), _is_insisted_on(place)
+            else:
+                why = f"{', '.join(sorted(self.unset)) or 'a variable'} has no value in the files"
+                insisted = bool(self.unset) and self.unset <= self.insisted
         elif any(OUTPUT in word for word in words):
             why = "its value is made when the container starts"
-        self.result.settings.append(Setting(canonical(written), written, words, place, via, scope, why))
+        setting = Setting(canonical(written), written, words, place, via, scope, why, key, insisted)
+        self.result.settings.append(setting)
 
     def _unknown(self, why: str, place: Node | Span) -> None:
         self.result.settings.append(Setting("*", "", (), place, "", "", why))
@@ -277,6 +295,7 @@ class _Reading:
             return [Word(OUTPUT, place)]
         filled = _VARIABLE.sub(self._variable, value)
         if "${" in filled:
+            self.unset.add(value)
             filled = HOLE
         if not filled and '"' not in raw:
             return []
@@ -288,7 +307,10 @@ class _Reading:
         node = environment(self.service, match["long"] or match["short"])
         value = None if node is None or node.value is None else str(node.value)
         if value is None or HOLE in value:
-            self.unset.add(match["long"] or match["short"])
+            name = match["long"] or match["short"]
+            self.unset.add(name)
+            if node is not None and _is_insisted_on(node):
+                self.insisted.add(name)
         how, rest = match["how"] or "", match["rest"] or ""
         if value is None and not how:
             return HOLE
@@ -329,7 +351,8 @@ class _Reading:
             spot = directive.words[0].span if directive.words else directive.key
             if len(directive.words) > 1 and directive.words[0].span.line == directive.words[-1].span.line:
                 spot = _joined(directive.words[0].span, directive.words[-1].span)
-            self._add(directive.name, words, spot, base_name(directive.key.source.path), directive.file)
+            via = base_name(directive.key.source.path)
+            self._add(directive.name, words, spot, via, directive.file, directive.key)
 
     def _absolute(self, path: str) -> str:
         folder = self.service.node.get("working_dir")
@@ -344,6 +367,12 @@ class _Reading:
         if self.files.mount(posixpath.dirname(absolute)) is None:
             raise Undecidable(f"{posixpath.dirname(absolute)} is not mounted, so the image brings it")
         return [self.files.open(found) for found in self.files.glob(absolute)]
+
+
+def _is_insisted_on(node: Node) -> bool:
+    """True where every variable without a value is written ``${NAME:?…}``: Compose does not start without one."""
+    kinds = {hop.kind for hop in node.hops}
+    return "required" in kinds and "unset" not in kinds
 
 
 def _joined(first: Span, last: Span) -> Span:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.services import command_words, environment_items, sub_span
+from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 
@@ -56,21 +57,21 @@ DEFAULT_SCHEME_PORTS = {
 }
 """Ports that a URL means when it names none."""
 
-_URL = re.compile(r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://(?P<authority>[^\s/?#\"'<>;()\\|`]+)")
+_URL = Pattern(r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://(?P<authority>[^\s/?#\"'<>;()\\|`]+)")
 _HOST = r"(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?)"
-_HOST_PORT = re.compile(rf"{_HOST}(?::(?P<port>[0-9]{{1,5}}))?\Z")
-_ADDRESS = re.compile(rf"{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*)?\Z")
-_GO_DSN = re.compile(rf"@(?:tcp|tcp4)\({_HOST}(?::(?P<port>[0-9]{{1,5}}))?\)")
-_KEY_VALUE = re.compile(
+_HOST_PORT = Pattern(rf"{_HOST}(?::(?P<port>[0-9]{{1,5}}))?\Z")
+_ADDRESS = Pattern(rf"{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*)?\Z")
+_GO_DSN = Pattern(rf"@(?:tcp|tcp4)\({_HOST}(?::(?P<port>[0-9]{{1,5}}))?\)")
+_KEY_VALUE = Pattern(
     rf"(?:\A|[\s;])(?:host|server|data source|addr)\s*=\s*(?:tcp:)?{_HOST}(?=[\s;,:]|\Z)", re.IGNORECASE
 )
-_KEY_VALUE_PORT = re.compile(r"(?:\A|[\s;])port\s*=\s*(?P<port>[0-9]{1,5})(?=[\s;]|\Z)", re.IGNORECASE)
-_NAME = re.compile(rf"{_HOST}\Z")
-_HOST_KEY = re.compile(
+_KEY_VALUE_PORT = Pattern(r"(?:\A|[\s;])port\s*=\s*(?P<port>[0-9]{1,5})(?=[\s;]|\Z)", re.IGNORECASE)
+_NAME = Pattern(rf"{_HOST}\Z")
+_HOST_KEY = Pattern(
     r"(?:\A|[_.\-])(?:HOST|HOSTNAME|HOSTS|SERVER|SERVERS|ADDR|ADDRESS|ENDPOINT|BROKER|BROKERS|SEEDS)\Z", re.IGNORECASE
 )
-_NO_ADDRESS_KEY = re.compile(r"IMAGE|TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z", re.IGNORECASE)
-_OWN_KEY = re.compile(
+_NO_ADDRESS_KEY = Pattern(r"IMAGE|TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z", re.IGNORECASE)
+_OWN_KEY = Pattern(
     r"\A(?:HOST|HOSTNAME|SERVER|ADDRESS|ADDR|LISTEN\w*|BIND\w*)\Z|(?:VIRTUAL|LETSENCRYPT|PUBLIC|EXTERNAL)_HOST",
     re.IGNORECASE,
 )

@@ -16,7 +16,6 @@ absent key with a defined default is Known(default), resting on the parent node.
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -36,6 +35,7 @@ MODULES = (
     "infra_audit.facts.runtime_memory",
     "infra_audit.facts.host_ports",
     "infra_audit.facts.capacity",
+    "infra_audit.facts.documented",
     "infra_audit.facts.health",
     "infra_audit.facts.probes",
     "infra_audit.facts.listening",
@@ -131,7 +131,7 @@ def fact(
     def register(compute: Callable[[Subject], Fact[Any]]) -> Callable[[Subject], Fact[Any]]:
         if name in _definitions:
             raise ValueError(f"fact {name} is defined twice")
-        _definitions[name] = Definition(name, on, unit, inspect.getdoc(compute) or "", compute)
+        _definitions[name] = Definition(name, on, unit, compute.__doc__ or "", compute)
         return compute
 
     return register

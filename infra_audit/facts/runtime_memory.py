@@ -9,6 +9,7 @@ from typing import NamedTuple
 from infra_audit.deployment import Subject
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
 from infra_audit.facts.services import Word, command_words, environment_items, sub_span
+from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 from infra_audit.units import format_bytes, parse_bytes
@@ -24,7 +25,7 @@ class _Setting(NamedTuple):
     """How a runtime is told its memory: a pattern with the groups ``value`` and, perhaps, ``unit``."""
 
     name: str
-    pattern: re.Pattern[str]
+    pattern: Pattern
     size: Callable[[str], int | None]
 
 
@@ -46,16 +47,16 @@ def _postgres_size(text: str) -> int | None:
 
 
 _JVM = (
-    _Setting("the JVM's heap (-Xmx)", re.compile(r"(?<!\S)-Xmx(?P<value>\d+[kKmMgGtT]?)(?!\S)"), parse_bytes),
+    _Setting("the JVM's heap (-Xmx)", Pattern(r"(?<!\S)-Xmx(?P<value>\d+[kKmMgGtT]?)(?!\S)"), parse_bytes),
     _Setting(
         "the JVM's heap (MaxHeapSize)",
-        re.compile(r"(?<!\S)-XX:MaxHeapSize=(?P<value>\d+[kKmMgGtT]?)(?!\S)"),
+        Pattern(r"(?<!\S)-XX:MaxHeapSize=(?P<value>\d+[kKmMgGtT]?)(?!\S)"),
         parse_bytes,
     ),
 )
 _NODE = _Setting(
     "Node's old space (--max-old-space-size)",
-    re.compile(r"(?<!\S)--max[-_]old[-_]space[-_]size[= ](?P<value>\d+)(?!\S)"),
+    Pattern(r"(?<!\S)--max[-_]old[-_]space[-_]size[= ](?P<value>\d+)(?!\S)"),
     _times(_MIB),
 )
 _IN_TEXTS = (*_JVM, _NODE)
@@ -64,15 +65,15 @@ _IN_TEXTS = (*_JVM, _NODE)
 _WORD_SIZE = r"(?P<value>'?\d+(?:\s?[kKMGT]i?B|[kKMGT])?'?)(?!\S)"
 _IN_COMMANDS = (
     *_IN_TEXTS,
-    _Setting("shared_buffers", re.compile(rf"(?<![\w.])shared_buffers\s*=\s*{_WORD_SIZE}"), _postgres_size),
+    _Setting("shared_buffers", Pattern(rf"(?<![\w.])shared_buffers\s*=\s*{_WORD_SIZE}"), _postgres_size),
     _Setting(
         "innodb_buffer_pool_size",
-        re.compile(rf"(?<!\S)--innodb[-_]buffer[-_]pool[-_]size[= ]{_WORD_SIZE}"),
+        Pattern(rf"(?<!\S)--innodb[-_]buffer[-_]pool[-_]size[= ]{_WORD_SIZE}"),
         parse_bytes,
     ),
     _Setting(
         "WiredTiger's cache",
-        re.compile(r"(?<!\S)--wiredTigerCacheSizeGB[= ](?P<value>\d+(?:\.\d+)?)(?!\S)"),
+        Pattern(r"(?<!\S)--wiredTigerCacheSizeGB[= ](?P<value>\d+(?:\.\d+)?)(?!\S)"),
         _times(_GIB),
     ),
 )
@@ -89,12 +90,20 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], int | None]]] = {
 }
 """Variables whose whole value is a size."""
 
-_MAY_HOLD_ONE = re.compile(r"_OPTS\Z|_OPTIONS\Z|\AGOMEMLIMIT\Z|HEAP")
+_MAY_HOLD_ONE = Pattern(r"_OPTS\Z|_OPTIONS\Z|\AGOMEMLIMIT\Z|HEAP")
 
 
 @fact("service.runtime_memory_above_limit", on="service")
 def runtime_memory_above_limit(service: Subject) -> Fact[list[Item]]:
     """Memory settings of the runtime (JVM, Node, Go, Redis, PostgreSQL, …) that exceed the container's limit."""
+    settings = [*_in_environment(service), *_in_command(service), *_of_redis(service)]
+    undecided = [
+        Item(f"{name}: {node.why_unknown()}", (Evidence(node),), unknown=True)
+        for name, node in environment_items(service)
+        if isinstance(node.value, str) and HOLE in node.value and _MAY_HOLD_ONE.search(name)
+    ]
+    if not settings and not undecided:
+        return Known([], service.node)
     limit = evaluate(service, "service.memory_limit")
     bound = value_of(service, "service.memory_limit")
     if bound is None or not isinstance(limit, Known):
@@ -102,13 +111,10 @@ def runtime_memory_above_limit(service: Subject) -> Fact[list[Item]]:
     limit_here = Evidence(limit.because[0].place, "the limit is here")
     items = [
         Item(f"{found.name} may take {format_bytes(found.size)}", (Evidence(found.place), limit_here), expected=bound)
-        for found in (*_in_environment(service), *_in_command(service), *_of_redis(service))
+        for found in settings
         if found.size > bound
     ]
-    for name, node in environment_items(service):
-        if isinstance(node.value, str) and HOLE in node.value and _MAY_HOLD_ONE.search(name):
-            items.append(Item(f"{name}: {node.why_unknown()}", (Evidence(node),), unknown=True))
-    return Known(items, limit_here)
+    return Known(items + undecided, limit_here)
 
 
 def _in_environment(service: Subject) -> Iterator[_Found]:

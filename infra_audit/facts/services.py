@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.products import DATASTORES, ONE_SHOT_IMAGES, Image, parse_image, product_of_image
-from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact, value_of
 from infra_audit.facts.shell import SHELLS, base_name, commands, is_script_option
+from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node, is_known
 
@@ -157,6 +157,13 @@ def is_built(service: Subject) -> Fact[bool]:
     return Known(node is not None, node or service.node)
 
 
+@fact("service.is_whole", on="service")
+def is_whole(service: Subject) -> Fact[bool]:
+    """True where the files say what the service runs; False for a part of one, which another file completes."""
+    whole = any(service.node.get(key) is not None for key in ("image", "build", "provider"))
+    return Known(whole, service.node)
+
+
 @fact("service.replicas", on="service")
 def replicas(service: Subject) -> Fact[int]:
     """Containers of the service: deploy.replicas, else scale, else 1."""
@@ -203,11 +210,11 @@ def role(service: Subject) -> Fact[str | None]:
 
 
 _RESTARTS_ALWAYS = frozenset(("always", "unless-stopped"))
-_ONE_SHOT_NAME = re.compile(
+_ONE_SHOT_NAME = Pattern(
     r"(?:\A|[-_.])(?:init|setup|migrate|migrations?|migrator|seed|seeder|bootstrap|installer?|provision|"
     r"create-?buckets?|createbuckets|mc|topics?-(?:init|setup)|init-topics)(?:\Z|[-_.])"
 )
-_WAITS = re.compile(r"\A(?:infinity|inf|\d{6,}|\d+d)\Z")
+_WAITS = Pattern(r"\A(?:infinity|inf|\d{6,}|\d+d)\Z")
 
 
 @fact("service.restart", on="service")
@@ -241,7 +248,8 @@ def long_running(service: Subject) -> Fact[bool]:
     waiting = _waited_for_completion(service.deployment).get(service.name)
     if waiting is not None:
         return Known(False, Evidence(waiting, "waits for its completion"))
-    restarts = value_of(service, "service.restart")
+    known = evaluate(service, "service.restart")
+    restarts = known.value if isinstance(known, Known) else None  # a variable chooses: the other signs decide
     node = service.node.get("restart") or service.node
     if restarts in _RESTARTS_ALWAYS:
         return Known(True, node)

@@ -7,9 +7,10 @@ and keywords (``if``, ``then``, ``!``) are dropped, so the order of commands is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from infra_audit.patterns import Pattern
 
 __all__ = ["OPERATORS", "SHELLS", "Command", "Piece", "base_name", "commands", "is_script_option"]
 
@@ -19,9 +20,9 @@ OPERATORS = ("&&", "||", ";;", "|&", "&", "|", ";", "\n")
 
 _KEYWORDS = frozenset(("if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "{", "}", "time"))
 _PREFIXES = frozenset(("exec", "command", "env"))
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_REDIRECTION = re.compile(r"(?:[0-9]*|&)(?:>>|>&|<&|<<<|<<|<>|>\||>|<)")
-_SCRIPT_OPTION = re.compile(r"-[a-z]*c\Z")
+_ASSIGNMENT = Pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
+_REDIRECTION = Pattern(r"(?:[0-9]*|&)(?:>>|>&|<&|<<<|<<|<>|>\||>|<)")
+_SCRIPT_OPTION = Pattern(r"-[a-z]*c\Z")
 
 
 class Piece(NamedTuple):

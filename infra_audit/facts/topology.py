@@ -6,7 +6,6 @@ name, its hostname and its aliases. Source: docs.docker.com/compose/how-tos/netw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
@@ -25,17 +24,18 @@ class Attachment(NamedTuple):
     kind: str
     networks: dict[str, Node]
     via: Node | None = None
+    owner: str = ""
+    """The service whose network namespace it is: its own name, or that of the service that it shares it with."""
 
 
-@dataclass(slots=True)
-class Topology:
+class Topology(NamedTuple):
     """Attachments of all services, and which services a name may mean."""
 
     deployment: Deployment
-    attachments: dict[str, Attachment] = field(default_factory=dict)
-    identities: dict[str, str] = field(default_factory=dict)
+    attachments: dict[str, Attachment]
+    identities: dict[str, str]
     """Network key → what tells it from others: its real name, or its key where that is unknown."""
-    names: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
+    names: dict[str, list[tuple[str, str | None]]]
     """Name in lower case → (service, network key that the name holds on, or None for all)."""
 
     def attachment(self, service: Subject | str) -> Attachment:
@@ -62,6 +62,11 @@ class Topology:
 
     def share(self, one: Subject | str, other: Subject | str) -> bool:
         return bool(self.networks(one) & self.networks(other))
+
+    def same_namespace(self, one: Subject, other: Subject) -> bool:
+        """True where localhost is the same for two services."""
+        owner = self.attachment(one).owner
+        return bool(owner) and owner == self.attachment(other).owner
 
     def external(self, service: Subject | str) -> list[str]:
         """Keys of the external networks that a service is on."""
@@ -93,7 +98,7 @@ def is_implied(node: Node) -> bool:
 
 
 def _read(deployment: Deployment) -> Topology:
-    topology = Topology(deployment)
+    topology = Topology(deployment, {}, {}, {})
     for network in deployment.subjects("network"):
         name = network.node.get("name")
         real = str(name.value) if name is not None and name.value else ""
@@ -109,10 +114,10 @@ def _attachment(deployment: Deployment, service: Subject, chain: tuple[str, ...]
     mode = service.node.get("network_mode")
     if mode is None or not mode.value:
         networks = service.node.get("networks")
-        return Attachment("networks", dict(networks.items()) if networks else {})
+        return Attachment("networks", dict(networks.items()) if networks else {}, owner=service.name)
     text = str(mode.value)
     if text in ("host", "none"):
-        return Attachment(text, {}, mode)
+        return Attachment(text, {}, mode, "" if text == "none" else "(host)")
     if text.startswith("service:"):
         other = deployment.service(text.removeprefix("service:"))
         if other is not None and other.name not in chain:

@@ -55,10 +55,9 @@ def _made_external(subject: Subject) -> Fact[bool]:
     if external is None or not is_external(subject.node):
         return Known(False, subject.node)
     mine = external.span.source
-    for hop in (*subject.node.hops, *external.hops):
-        if hop.kind in ("merged", "override") and hop.span is not None and hop.span.source is not mine:
-            return Known(True, external, Evidence(hop.span, "defined here"))
-    key = subject.node.key
-    if key is not None and key.source is not mine:
-        return Known(True, external, Evidence(key, "defined here"))
+    if any(hop.kind == "override" and hop.span is not None and hop.span.text != "false" for hop in external.hops):
+        return Known(False, external)  # it was external from the start
+    first = subject.node.key  # where the earliest file names it
+    if first is not None and first.source is not mine:
+        return Known(True, external, Evidence(first, "defined here"))
     return Known(False, external)
