@@ -3,7 +3,7 @@
 # make lint    ruff and mypy
 # make bench   start-up and audit time, beside other tools
 # make docs    writes the outputs that README.md shows
-# make conformance CORPUS=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
+# make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -38,8 +38,8 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
 conformance: $(VENV)/.dev
-	@test -n "$(CORPUS)" -a -n "$(ORACLE)" || { echo "usage: make conformance CORPUS=folder ORACLE=file"; exit 2; }
-	$(BIN)/python -m tests.conformance "$(CORPUS)" "$(ORACLE)"
+	@test -n "$(FOLDER)" -a -n "$(ORACLE)" || { echo "usage: make conformance FOLDER=folder ORACLE=file"; exit 2; }
+	$(BIN)/python -m tests.conformance "$(FOLDER)" "$(ORACLE)"
 
 wheel: $(VENV)/.dev
 	$(PIP) wheel --no-deps -w dist .
@@ -50,10 +50,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e .
+	@$(BIN)/python -m compileall -q infra_audit
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[dev]'
+	@$(BIN)/python -m compileall -q infra_audit
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -14,7 +14,7 @@ _LEFT_OUT = (".env", "secrets")
 """What a user of the stack makes for himself; templates such as .env.example ship."""
 
 
-class DataHook(BuildHookInterface):
+class DataHook(BuildHookInterface[Any]):
     """Adds the files that lie beside the package in a checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import NamedTuple, TypeAlias
 
 from infra_audit.deployment import Deployment, Files, Subject
 from infra_audit.engine.config import Config, DeploymentConfig, Rule, apply_rules, find_config, read_config
-from infra_audit.engine.evaluate import condense, examine
+from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
-from infra_audit.errors import ConfigError, InfraAuditError, UsageError
+from infra_audit.errors import ConfigError, InfraAuditError, ReadError, UsageError
 from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Report
+from infra_audit.hints import did_you_mean
 from infra_audit.plan import Plan, bind
+from infra_audit.source import display_path
 from infra_audit.suppress import UNUSED, WITHOUT_REASON, Ignores
 
 __all__ = [
@@ -39,8 +39,7 @@ DEFAULT_PLAN = "reference"
 """The shipped plan that is compared with where nobody names one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What to audit.
 
     ``paths``: files and folders to find deployments in; ``files``: instead, the files of one
@@ -48,7 +47,6 @@ class Request:
     that win over env files. ``plan``: a plan's name, file, or "none"; None lets the configuration and
     the deployment decide. ``policies``: only these, also where they are off by default.
     ``config``: a configuration file instead of the one that is found.
-    ``strict``: refuse what Docker Compose refuses, instead of going on with the rest.
     """
 
     paths: tuple[str, ...] = (".",)
@@ -62,7 +60,6 @@ class Request:
     policies: tuple[str, ...] = ()
     config: str | None = None
     use_config: bool = True
-    strict: bool = False
 
 
 class Opened(NamedTuple):
@@ -122,7 +119,7 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
         verdict = examine(deployment, prepared)
         ignores.read(deployment.reader.sources, deployment.name)
         ignores.apply(verdict.findings)
-        findings = condense(deployment, prepared, verdict.findings)
+        findings = condense(deployment, prepared, without_covered(prepared, verdict.findings))
         ignores.apply(finding for finding in findings if finding.suppressed is None)
         report.findings.extend(findings)
         report.gaps.extend(verdict.gaps)
@@ -173,7 +170,7 @@ def _by_config(request: Request) -> Iterator[tuple[Config, Request]]:
 
 
 def _with_paths(request: Request, paths: tuple[str, ...]) -> Request:
-    return replace(request, paths=paths)
+    return request._replace(paths=paths)
 
 
 def known_policies(config: str | None = None) -> dict[str, Policy]:
@@ -200,8 +197,7 @@ def _policies(request: Request, config: Config, stock: Shipped) -> list[Policy]:
     policies = {policy.id: policy for policy in _every_policy(config, stock)}
     for name in request.policies:
         if name not in policies:
-            close = get_close_matches(name, policies, 1)
-            raise UsageError(f"no policy is called {name}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise UsageError(f"no policy is called {name}{did_you_mean(name, policies)}")
     return apply_rules(policies.values(), config.rules)
 
 
@@ -262,11 +258,15 @@ def from_files(request: Request, config: Config) -> Iterator[Opened]:
         for entry in named:
             yield _open(request, entry.files, entry)
         return
-    specs = discover(request.paths)
-    if not specs:
-        yield Opened("", UsageError(f"no Compose file found in {', '.join(request.paths)}"))
-    for spec in specs:
-        yield _open(request, spec.files, None, spec.variant, spec.notes)
+    opened: set[tuple[str, ...]] = set()
+    for path in request.paths:
+        specs = discover([path])
+        if not specs:
+            yield Opened("", ReadError("no Compose file found here", file=display_path(path)))
+        for spec in specs:
+            if spec.files not in opened:
+                opened.add(spec.files)
+                yield _open(request, spec.files, None, spec.variant, spec.notes)
 
 
 def _open(
@@ -290,7 +290,6 @@ def _open(
             environ=request.environ,
             folder=request.folder,
             name=request.name,
-            strict=request.strict,
             reader=Files(),
         )
     except InfraAuditError as error:

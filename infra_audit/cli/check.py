@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from infra_audit.audit import Request, audit, deployments
@@ -21,7 +19,7 @@ __all__ = ["command"]
 
 @click.command("check", short_help=COMMANDS["check"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
-@request_options
+@request_options()
 @plan_option
 @click.option("--policy", "policies", multiple=True, metavar="ID", help="Only this policy (repeatable).")
 @click.option(
@@ -58,7 +56,7 @@ def command(
     """
     if paths and request.files:
         raise UsageError("name the files either with -f or as PATH, not both")
-    request = replace(request, paths=paths or (".",), plan=plan, policies=policies)
+    request = request._replace(paths=paths or (".",), plan=plan, policies=policies)
     if only_list:
         return _list(request)
     report = audit(request)

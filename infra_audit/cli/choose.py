@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from infra_audit.audit import Request, deployments
 from infra_audit.deployment import Deployment
 from infra_audit.errors import InfraAuditError, UsageError
@@ -15,7 +13,7 @@ def the_deployment(request: Request, path: str | None) -> Deployment:
     """Opens the deployment of the ``-f`` files or of a path; raises UsageError where there are several."""
     if path is not None and request.files:
         raise UsageError("name the files either with -f or as PATH, not both")
-    opened = list(deployments(replace(request, paths=(path or ".",))))
+    opened = list(deployments(request._replace(paths=(path or ".",))))
     found = [each.result for each in opened if not isinstance(each.result, InfraAuditError)]
     if len(found) == 1 and len(opened) == 1:
         return found[0]

@@ -15,11 +15,15 @@ import click
 
 from infra_audit.errors import InfraAuditError
 
-__all__ = ["NOT_DONE", "Settings", "door", "tell"]
+__all__ = ["NOT_DONE", "PipeClosed", "Settings", "door", "tell"]
 
 NOT_DONE = 2
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
+
+
+class PipeClosed(Exception):
+    """The reader of our output went away. A BrokenPipeError would become exit code 1 in click's hands."""
 
 
 class Settings:
@@ -38,7 +42,7 @@ def door(settings: Settings) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, click.Abort):
         raise SystemExit(_INTERRUPTED) from None
-    except BrokenPipeError:
+    except (PipeClosed, BrokenPipeError):
         _drop_output()
         raise SystemExit(_PIPE_CLOSED) from None
     except Exception as error:

@@ -12,7 +12,10 @@ from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.options import color_options, config_option
 from infra_audit.cli.output import look_for, write
 from infra_audit.cli.policies import nearest
-from infra_audit.engine.policies import Policy, read_document
+from infra_audit.engine.conditions import leaves
+from infra_audit.engine.policies import Check, Policy, read_document
+from infra_audit.engine.templates import fill, placeholders
+from infra_audit.facts.registry import definitions
 from infra_audit.reports.terminal import Look, Style, wrap
 
 __all__ = ["command"]
@@ -41,7 +44,7 @@ def _page(policy: Policy, document: dict[str, Any], look: Look) -> Iterator[str]
         "" if policy.enabled else " · off unless a configuration enables it"
     )
     yield from _prose("Why", document.get("why"), width, style)
-    yield from _prose("How to fix it", document.get("fix"), width, style)
+    yield from _prose("How to fix it", _advice(policy), width, style)
     if policy.parameters:
         yield from _section("Parameters", style)
         yield from (f"  {name}: {value}" for name, value in policy.parameters.items())
@@ -57,6 +60,23 @@ def _page(policy: Policy, document: dict[str, Any], look: Look) -> Iterator[str]
     if document.get("references"):
         yield from _section("References", style)
         yield from (f"  {reference}" for reference in document["references"])
+
+
+def _advice(policy: Policy) -> str:
+    """The fixes of all checks, with words for what only a finding knows."""
+    return "\n\n".join(dict.fromkeys(fill(check.fix, _words(policy, check)) for check in policy.checks if check.fix))
+
+
+def _words(policy: Policy, check: Check) -> dict[str, tuple[Any, str]]:
+    words: dict[str, tuple[Any, str]] = {
+        part.name: (f"the {part.name.rpartition('.')[2].replace('_', ' ')}", "") for part in placeholders(check.fix)
+    }
+    words["subject"] = (f"the {policy.subject}", "")
+    for leaf in leaves(check.require):
+        bound = policy.parameters.get(leaf.right.value) if leaf.right.kind == "parameter" else None
+        if isinstance(bound, int | float):
+            words["expected"] = (bound, definitions()[leaf.fact].unit)
+    return words
 
 
 def _section(title: str, style: Style) -> Iterator[str]:

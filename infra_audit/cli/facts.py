@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +18,7 @@ from infra_audit.engine.policies import SUBJECTS
 from infra_audit.engine.templates import show
 from infra_audit.errors import UsageError
 from infra_audit.facts.registry import Definition, Unknown, definitions, evaluate
+from infra_audit.hints import did_you_mean
 from infra_audit.reports.terminal import Look, Style, printable, wrap
 from infra_audit.secrets import MASK, is_secret_key, mask, mask_data
 
@@ -31,7 +30,7 @@ _MAX_EVIDENCE = 4
 @click.command("facts", short_help=COMMANDS["facts"])
 @click.argument("subject", required=False)
 @click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
-@request_options
+@request_options()
 @plan_option
 @color_options
 def command(
@@ -47,7 +46,7 @@ def command(
             raise UsageError("name a SUBJECT of these files, such as a service")
         write("\n".join(_catalogue(look)) + "\n")
         return
-    found = _subject(the_deployment(replace(request, plan=plan), path), subject)
+    found = _subject(the_deployment(request._replace(plan=plan), path), subject)
     write("\n".join(_values(found, look)) + "\n")
 
 
@@ -85,10 +84,7 @@ def _subject(deployment: Deployment, name: str) -> Subject:
 
 
 def _hint(name: str, names: list[str]) -> str:
-    near = get_close_matches(name, names, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(names[:12])}" if names else ""
+    return did_you_mean(name, names) or (f"; there are {', '.join(names[:12])}" if names else "")
 
 
 def _values(subject: Subject, look: Look) -> Iterator[str]:

@@ -50,37 +50,14 @@ def color_options(function: Function) -> Function:
     )(function)
 
 
-def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """-f, --env-file, --profile, --environ, --config; the function gets them as ``request``."""
+def request_options(*, config: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What makes up a deployment, as options that Docker Compose has too; the function gets them as ``request``.
 
-    @functools.wraps(function)
-    def with_request(
-        *args: Any,
-        file: tuple[str, ...],
-        env_file: tuple[str, ...],
-        profile: tuple[str, ...],
-        environ: bool,
-        config: str | None,
-        **kwargs: Any,
-    ) -> Any:
-        request = Request(
-            files=file,
-            env_files=env_file,
-            profiles=profile or None,
-            environ=dict(os.environ) if environ else None,
-            config=config,
-        )
-        return function(*args, request=request, **kwargs)
-
-    for decorate in (
-        config_option,
-        click.option("--environ", is_flag=True, help="Let the process environment set variables, as Compose does."),
-        click.option(
-            "--profile", multiple=True, metavar="NAME", help="An active profile (repeatable). Default: all are active."
-        ),
-        click.option(
-            "--env-file", multiple=True, type=_FILE, metavar="FILE", help="An env file instead of .env (repeatable)."
-        ),
+    ``config``: also --config, and all profiles are active where none is named. Without it everything is as
+    in Docker Compose.
+    """
+    default = "all are active" if config else "only services without a profile"
+    options = (
         click.option(
             "-f",
             "--file",
@@ -89,6 +66,49 @@ def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="A Compose file, in merge order (repeatable).",
         ),
-    ):
-        with_request = decorate(with_request)
-    return with_request
+        click.option(
+            "--env-file", multiple=True, type=_FILE, metavar="FILE", help="An env file instead of .env (repeatable)."
+        ),
+        click.option(
+            "--profile", multiple=True, metavar="NAME", help=f"An active profile (repeatable). Default: {default}."
+        ),
+        click.option("--environ", is_flag=True, help="Let the process environment set variables, as Compose does."),
+        click.option("-p", "--project-name", metavar="NAME", help="The project's name."),
+        click.option(
+            "--project-directory",
+            type=_FILE,
+            metavar="DIR",
+            help="What relative paths start from. Default: the first file's folder.",
+        ),
+        *([config_option] if config else []),
+    )
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_request(
+            *args: Any,
+            file: tuple[str, ...],
+            env_file: tuple[str, ...],
+            profile: tuple[str, ...],
+            environ: bool,
+            project_name: str | None,
+            project_directory: str | None,
+            config: str | None = None,
+            **kwargs: Any,
+        ) -> Any:
+            request = Request(
+                files=file,
+                env_files=env_file,
+                profiles=profile or None,
+                environ=dict(os.environ) if environ else None,
+                folder=project_directory,
+                name=project_name,
+                config=config,
+            )
+            return function(*args, request=request, **kwargs)
+
+        for option in reversed(options):
+            with_request = option(with_request)
+        return with_request
+
+    return decorate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from itertools import groupby
 
 import click
@@ -15,6 +14,7 @@ from infra_audit.cli.options import color_options, config_option, format_option
 from infra_audit.cli.output import look_for, write
 from infra_audit.engine.policies import Policy
 from infra_audit.errors import UsageError
+from infra_audit.hints import did_you_mean
 from infra_audit.reports.terminal import Style, count
 
 __all__ = ["command", "nearest"]
@@ -62,7 +62,5 @@ def _table(policies: list[Policy], style: Style) -> Iterable[str]:
 def nearest(name: str, policies: Mapping[str, Policy]) -> Policy:
     """The policy of this id; raises UsageError that names the closest one."""
     if name not in policies:
-        close = get_close_matches(name, policies, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UsageError(f"no policy is called {name}{hint}")
+        raise UsageError(f"no policy is called {name}{did_you_mean(name, policies)}")
     return policies[name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -14,21 +13,25 @@ from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import the_deployment
 from infra_audit.cli.options import color_options, request_options
 from infra_audit.cli.output import look_for, write
+from infra_audit.compose.problems import dotted
 from infra_audit.errors import UsageError
+from infra_audit.hints import did_you_mean
+from infra_audit.reports.frame import excerpt
 from infra_audit.reports.terminal import Style, printable
-from infra_audit.secrets import is_secret_key, mask, mask_data, mask_value, secret_ranges
+from infra_audit.secrets import mask, mask_data
 from infra_audit.source import Span
 from infra_audit.tree import Node, holes_as_text
 
 __all__ = ["command"]
 
-_EXCERPT = 72
+_WORDS = {"override": "overridden", "merged": "continued"}
+"""Hops whose note says no more than one word does."""
 
 
 @click.command("trace", short_help=COMMANDS["trace"])
 @click.argument("address")
 @click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
-@request_options
+@request_options()
 @color_options
 def command(address: str, path: str | None, request: Request, color: bool | None, width: int | None) -> None:
     """Show the value at ADDRESS, such as services.redis.mem_limit or services.web.ports[0].published.
@@ -39,7 +42,10 @@ def command(address: str, path: str | None, request: Request, color: bool | None
     deployment = the_deployment(request, path)
     steps, node = _find(deployment.tree, address)
     style = Style(look_for(None, color, width).color)
-    write("\n".join(_lines(steps, node, style)) + "\n")
+    shown = mask_data(_plain(deployment.tree))
+    for step in steps:
+        shown = shown[step]
+    write("\n".join(_lines(steps, node, shown, style)) + "\n")
 
 
 def _find(tree: Node, address: str) -> tuple[list[str | int], Node]:
@@ -52,8 +58,7 @@ def _find(tree: Node, address: str) -> tuple[list[str | int], Node]:
         if child is None:
             where = ".".join(map(str, steps)) or "the deployment"
             keys = [key for key, _ in node.items()]
-            near = get_close_matches(rest.split(".")[0], keys, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(keys[:12])}" if keys else ""
+            hint = did_you_mean(rest.split(".")[0], keys) or (f"; it has {', '.join(keys[:12])}" if keys else "")
             raise UsageError(f"{where} has no {rest.split('.')[0]}{hint}")
         steps.append(step)
         node, rest = child, rest_after
@@ -74,45 +79,50 @@ def _step(node: Node, rest: str) -> tuple[str | int, Node | None, str]:
     return "", None, rest
 
 
-def _lines(steps: Sequence[str | int], node: Node, style: Style) -> Iterator[str]:
-    address = ".".join(map(str, steps)) or "(deployment)"
-    yield f"{style('bold', printable(address))} = {_value(steps, node)}"
+def _plain(node: Node) -> Any:
+    """The plain value, with variables that have no value by their names."""
+    value = node.value
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_plain(child) for child in value]
+    return holes_as_text(value, node.hops) if isinstance(value, str) else value
+
+
+def _lines(steps: Sequence[str | int], node: Node, shown: Any, style: Style) -> Iterator[str]:
+    """The value and its way, then those of each value in it; ``shown`` is the plain value, masked."""
+    yield f"{style('bold', printable(dotted(tuple(steps)) if steps else 'the deployment'))} = {_value(shown)}"
     yield from _way(node, style, "  ")
-    if node.is_scalar:
-        return
     for path, leaf in node.walk():
         if path and (leaf.is_scalar or not leaf.value):
-            name = ".".join(map(str, path))
-            yield f"  {style('bold', printable(name))} = {_value((*steps, *path), leaf)}"
+            value = shown
+            for step in path:
+                value = value[step]
+            yield f"  {style('bold', printable(dotted(path)))} = {_value(value)}"
             yield from _way(leaf, style, "    ")
 
 
-def _value(steps: Sequence[str | int], node: Node) -> str:
-    """The value as JSON, credentials masked; a collection in short."""
-    if node.is_mapping or node.is_list:
-        return f"{len(node.value)} {'entries' if len(node.value) != 1 else 'entry'}"
-    value: Any = node.value
-    if isinstance(value, str):
-        value = holes_as_text(value, node.hops)
-        secret = any(isinstance(step, str) and is_secret_key(step) for step in steps[1:])
-        value = mask_value("password", value) if secret else mask_data(value)
-    return printable(json.dumps(value, ensure_ascii=False))
+def _value(shown: Any) -> str:
+    """The value as JSON; a collection in short."""
+    if isinstance(shown, dict | list):
+        return f"{len(shown)} {'entries' if len(shown) != 1 else 'entry'}"
+    return printable(json.dumps(shown, ensure_ascii=False))
 
 
 def _way(node: Node, style: Style, indent: str) -> Iterator[str]:
-    """The hops of a node, oldest first, and last where it is written."""
-    for hop in node.hops:
-        note = f" {printable(mask(hop.note))}" if hop.note else ""
-        yield f"{indent}{hop.kind}{note}" + (f"  {_place(hop.span, style)}" if hop.span else "")
-    yield f"{indent}written  {_place(node.place, style)}"
+    """The hops of a node, oldest first, and last where it is written (or what implies it)."""
+    steps = [
+        (_WORDS.get(hop.kind) or f"{hop.kind} {printable(mask(hop.note))}".rstrip(), hop.span) for hop in node.hops
+    ]
+    if not any(hop.kind == "implied" for hop in node.hops):
+        steps.append(("written", node.place))
+    widest = max(len(words) for words, _ in steps)
+    for words, span in steps:
+        yield f"{indent}{words:<{widest}}  {_place(span, style) if span else ''}".rstrip()
 
 
 def _place(span: Span, style: Style) -> str:
     """A place and the line that stands there, in short and without credentials."""
-    line = span.source.line(span.line)
-    for start, end in reversed(secret_ranges(line, span.source.line(span.line - 1))):
-        line = f"{line[:start]}***{line[end:]}"
-    line = printable(line.strip())
-    if len(line) > _EXCERPT:
-        line = line[: _EXCERPT - 1] + "…"
-    return style("place", printable(str(span))) + (f"  {line}" if line else "")
+    line = excerpt(span)
+    at = str(span) if span.source.text else span.source.path
+    return style("place", printable(at)) + (f"  {line}" if line else "")

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from infra_audit.reports.terminal import Style, cell_width, escape
+from infra_audit.reports.terminal import Style, cell_width, escape, printable
 from infra_audit.secrets import MASK, secret_ranges
 from infra_audit.source import Span
 
-__all__ = ["code_frame"]
+__all__ = ["code_frame", "excerpt"]
 
 _TAB = 4
 _REACH = 2000
 """Characters of a very long line that are looked at on each side of a span's start."""
+
+
+_EXCERPT = 72
 
 
 class _Cell(NamedTuple):
@@ -47,6 +50,16 @@ def code_frame(span: Span, width: int, style: Style, severity: str) -> list[str]
         f"{style('dim', f'{span.line:>{gutter}} |')} {shown}",
         f"{style('dim', ' ' * gutter + ' |')} {style(severity, marks)}{style('dim', more)}",
     ]
+
+
+def excerpt(span: Span) -> str:
+    """The line at a place in short, without credentials; "" where there is none."""
+    source = span.source
+    line = source.line(span.line)[:_REACH]
+    for start, end in reversed(secret_ranges(line, source.line(span.line - 1)[:_REACH])):
+        line = f"{line[:start]}{MASK}{line[end:]}"
+    line = printable(line.strip())
+    return line if len(line) <= _EXCERPT else f"{line[: _EXCERPT - 1]}…"
 
 
 def _cells(line: str, secrets: list[tuple[int, int]]) -> list[_Cell]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, SubjectRef
-from infra_audit.reports.frame import code_frame
+from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, Severity, SubjectRef
+from infra_audit.reports.frame import code_frame, excerpt
 from infra_audit.reports.order import by_place, sorted_findings, sorted_gaps, summary
 from infra_audit.reports.terminal import Look, Style, count, printable, wrap
 from infra_audit.secrets import mask
@@ -46,23 +46,31 @@ def _deployment(
     yield ""
     shown = [finding for finding in findings if not finding.folded]
     for subject, group in _subjects(shown):
-        if subject.kind != "deployment":
-            yield style("bold", f"{subject.kind} {printable(subject.name)}")
+        yield style(
+            "bold", subject.kind if subject.kind == "deployment" else f"{subject.kind} {printable(subject.name)}"
+        )
         for finding in group:
             yield from _finding(finding, look, style)
             yield ""
-    tail = [*_folded(findings, look), *_gaps(gaps, look, style)]
-    if tail:
-        yield from tail
-        yield ""
+    for part in (_folded(findings, look), list(_gaps(gaps, look, style))):
+        if part:
+            yield from part
+            yield ""
 
 
 def _subjects(findings: list[Finding]) -> list[tuple[SubjectRef, list[Finding]]]:
-    """Findings by subject: the deployment first, the others in the order of their first place."""
+    """Findings by subject in the order of their first place; subjects with mere information come last."""
     groups: dict[SubjectRef, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.subject, []).append(finding)
-    ordered = sorted(groups.items(), key=lambda item: (item[0].kind != "deployment", by_place(item[1][0].place)))
+    ordered = sorted(
+        groups.items(),
+        key=lambda item: (
+            all(finding.severity is Severity.info for finding in item[1]),
+            item[0].kind != "deployment",
+            by_place(item[1][0].place),
+        ),
+    )
     return [(subject, sorted(group, key=lambda finding: -finding.severity)) for subject, group in ordered]
 
 
@@ -73,7 +81,7 @@ def _finding(finding: Finding, look: Look, style: Style) -> Iterator[str]:
     yield f"{place}: {style(severity, severity)}: {message} {style('dim', f'[{finding.policy}]')}"
     yield from code_frame(finding.place, look.width, style, severity)
     for related in finding.related[:_MAX_RELATED]:
-        note = printable(mask(related.note))
+        note = printable(mask(related.note)) or excerpt(related.span)
         yield f"       {style('place', printable(str(related.span)))}" + (f": {note}" if note else "")
     hidden = len(finding.related) - _MAX_RELATED
     if hidden > 0:
@@ -129,7 +137,10 @@ def _closing(report: Report, style: Style) -> str:
         found.append(style("info", f"{counts['info']} info"))
     files = len({file for info in report.deployments for file in info.files})
     scope = f"in {count(len(report.deployments), 'deployment')} ({count(files, 'file')})"
-    parts = [f"{', '.join(found)} {scope}" if found else style("good", f"no findings {scope}")]
+    if found:
+        parts = [f"{', '.join(found)} {scope}"]
+    else:
+        parts = [style("good", f"no findings {scope}") if report.deployments else "nothing audited"]
     if counts["suppressed"]:
         parts.append(f"{counts['suppressed']} suppressed")
     if counts["gaps"]:
