@@ -55,9 +55,14 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[Differen
     elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         for index, (left, right) in enumerate(zip(expected, actual, strict=True)):
             yield from differences(left, right, f"{path}[{index}]")
-    elif type(expected) is not type(actual) or expected != actual:
-        if not (isinstance(expected, int | float) and isinstance(actual, int | float) and expected == actual):
-            yield Difference(path, expected, actual)
+    elif expected != actual or (
+        type(expected) is not type(actual) and not (_is_number(expected) and _is_number(actual))
+    ):
+        yield Difference(path, expected, actual)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def resolved(files: list[str], cwd: str, environ: dict[str, str]) -> dict[str, Any]:

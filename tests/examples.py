@@ -2,7 +2,8 @@
 
     python -m pytest -q tests/test_policies.py -k redis-maxmemory
 
-``# <-- finding`` in an example marks the line of a finding. The first file or files named
+``# <-- finding`` in an example marks the line of a finding; alone on its line it marks the line above, for
+files that have no comments behind a value (redis.conf). The first file or files named
 ``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted.
 """
 
@@ -48,7 +49,7 @@ class Example(NamedTuple):
     def marked(self) -> list[tuple[str, int]]:
         """File and line of each mark."""
         return [
-            (name, number)
+            (name, number - (line.strip() == MARK))
             for name, text in sorted(self.files.items())
             for number, line in enumerate(text.split("\n"), 1)
             if MARK in line

@@ -44,8 +44,8 @@ CASES: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
     "an-open-quote": (broken('services:\n  web:\n    image: "nginx\n'), ":", ""),
     "a-list": (broken("- services\n- web\n"), ":1:1", "mapping"),
     "a-scalar": (broken("hello\n"), ":1:1", "mapping"),
-    "an-empty-file": (broken(""), None, "empty"),
-    "services-as-a-list": (broken("services:\n  - web\n"), ":", "services"),
+    "an-empty-file": (broken(""), ":1:1", "empty"),
+    "only-comments": (broken("# nothing yet\n"), ":1:1", "empty"),
     "invalid-utf-8": (broken(b"services:\n  web:\n    image: ngi\xff\xfenx\n"), ":3:15", "UTF-8"),
     "utf-16": (broken(GOOD.encode("utf-16")), ":1:1", "UTF-8"),
     "a-null-byte": (broken(b"services:\n  web:\n    image: a\x00b\n"), ":3:", ""),
@@ -57,10 +57,22 @@ CASES: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
         ":",
         "extends",
     ),
-    "an-include-cycle": (cycle_of_includes, ":", "include"),
-    "a-duplicate-key": (broken("services:\n  web: {image: a}\n  web: {image: b}\n"), ":3:3", "web"),
+    "an-include-cycle": (cycle_of_includes, "/../other.yaml:1:11", "include"),
+    "an-include-of-a-folder": (
+        lambda path: path.write_text("include: [../good]\nservices: {}\n"),
+        ":1:11",
+        "includes good, which cannot be read: is a directory",
+    ),
+    "an-extends-from-a-fifo": (
+        lambda path: (
+            os.mkfifo(path.with_name("pipe")),
+            path.write_text("services: {web: {extends: {file: pipe, service: web}}}\n"),
+        ),
+        ":1:34",
+        "not a regular file",
+    ),
     "a-fifo": (lambda path: os.mkfifo(path), None, "not a regular file"),
-    "a-folder": (lambda path: path.mkdir(), None, "directory"),
+    "a-folder": (lambda path: path.mkdir(), None, "no Compose file"),
     "100-megabytes": (large, None, "larger than 16 MiB"),
     "a-missing-file": (lambda path: None, None, "no such file"),
     "a-link-to-itself": (lambda path: path.symlink_to(path.name), None, "links to itself"),
@@ -81,7 +93,7 @@ def test_a_bad_file_gives_one_line_and_the_others_are_audited(case: str, folder:
     make(folder / "bad" / "compose.yaml")
     ran = infra_audit("check", "bad/compose.yaml", "good", "--format", "json", cwd=folder, timeout=30)
     assert ran.code == 2, ran
-    assert_one_line(ran, f"bad/compose.yaml{place or ': '}", word)
+    assert_one_line(ran, os.path.normpath(f"bad/compose.yaml{place or ': '}"), word)
     data = json.loads(ran.out)
     assert len(data["errors"]) == 1
     assert [deployment["name"] for deployment in data["deployments"]] == ["good"]
@@ -114,7 +126,7 @@ def assert_one_line(ran: Ran, place: str, word: str) -> None:
         pytest.param(b"\xef\xbb\xbf" + GOOD.encode(), id="a-byte-order-mark"),
         pytest.param(GOOD.replace("\n", "\r\n").encode(), id="crlf"),
         pytest.param(GOOD.rstrip("\n").encode(), id="no-line-end"),
-        pytest.param(GOOD.replace("web", "ünïcödé").encode(), id="unicode"),
+        pytest.param((GOOD + "    labels: {where: ünïcödé 🦊}\n").encode(), id="unicode"),
         pytest.param(("# \u65e5\u672c\n" + GOOD).encode(), id="wide-characters"),
         pytest.param(("%YAML 1.2\n---\n" + GOOD + "...\n").encode(), id="directives"),
     ],
@@ -145,6 +157,21 @@ def test_numbers_as_service_names_are_judged_as_compose_does(folder: Path) -> No
     assert ran.code in (1, 2)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
+def test_a_configuration_that_cannot_be_read_is_not_passed_over(make: Callable[[Path], object], folder: Path) -> None:
+    make(folder / "good" / ".infra-audit.yaml")
+    ran = infra_audit("check", "good", cwd=folder, timeout=30)
+    assert (ran.code, ran.out) == (2, "")
+    assert_one_line(ran, "good/.infra-audit.yaml: ", "")
+
+
+def test_a_fifo_among_the_files_of_a_folder_is_named(folder: Path) -> None:
+    os.mkfifo(folder / "bad" / "compose.yaml")
+    ran = infra_audit("check", ".", cwd=folder, timeout=30)
+    assert ran.code == 2
+    assert_one_line(ran, "bad/compose.yaml: ", "not a regular file")
+
+
 def test_a_folder_without_compose_files_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing here")
     ran = infra_audit("check", tmp_path)
@@ -165,6 +192,30 @@ def test_a_missing_env_file_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     data = json.loads(infra_audit("check", "--format", "json", tmp_path).out)
     assert data["errors"] == []
     assert any("nosuch.env" in finding["message"] for finding in data["findings"])
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "word"),
+    [
+        ("services:\n  web: {image: a}\n  web: {image: b}\n", (3, 3), "web is given twice; the first is in line 2"),
+        ("services:\n  - web\n", (1, 1), "services must be a mapping"),
+        ("services:\n  web:\n    image: [a]\n", (3, 5), "image"),
+    ],
+)
+def test_what_compose_refuses_is_a_finding_and_the_audit_goes_on(
+    text: str, place: tuple[int, int], word: str, folder: Path
+) -> None:
+    (folder / "bad" / "compose.yaml").write_text(text)
+    ran = infra_audit("check", "--format", "json", "bad", "good", cwd=folder)
+    data = json.loads(ran.out)
+    assert (ran.code, data["errors"]) == (1, [])
+    [said] = [finding for finding in data["findings"] if finding["policy"] == "compose-invalid"]
+    assert (said["severity"], said["line"], said["column"]) == ("error", *place)
+    assert word in said["message"]
+    assert {deployment["name"] for deployment in data["deployments"]} == {"bad", "good"}
+    refused = infra_audit("resolve", "bad", cwd=folder)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"bad/compose.yaml:{place[0]}:{place[1]}: " in refused.err
 
 
 def test_an_include_of_a_missing_file_names_the_line(folder: Path) -> None:
@@ -189,7 +240,8 @@ def as_nobody(*args: str, cwd: Path) -> Ran:
     nobody = 65534 if os.geteuid() == 0 else None
     # everything is imported before the rights go, for the interpreter may lie in a folder of root's
     start = (
-        "import os, sys, infra_audit.audit, infra_audit.cli.check, infra_audit.compose, infra_audit.reports.json\n"
+        "import hashlib, os, sys\n"
+        "import infra_audit.audit, infra_audit.cli.check, infra_audit.compose, infra_audit.reports.json\n"
         "from infra_audit.cli.app import main\n"
         "from infra_audit.engine.policies import shipped\n"
         "from infra_audit.facts.registry import definitions\n"

@@ -127,6 +127,7 @@ def test_the_text_report_groups_by_deployment_and_subject() -> None:
         "\n"
         "1 value differs from the reference plan (documented-cpus 1); --plan reference shows and judges them,\n"
         "  --plan none leaves them out\n"
+        "\n"
         "not decided (1 gap)\n"
         "  cpu-limit for web: WEB_CPUS is not set\n"
         "\n"

@@ -136,3 +136,13 @@ def test_any_line_can_be_masked(line: str, before: str) -> None:
 def test_no_password_of_letters_survives(password: str, key: str) -> None:
     for line in (f"  {key}: {password}x!", f"  - {key}={password}x!", f"  U: redis://:{password}x!@h:1"):
         assert password not in shown(line)
+
+
+def test_advice_about_a_password_stays_readable() -> None:
+    advice = "Set requirepass (--requirepass, redis.conf) or an ACL; requirepass in the file, or --requirepass with it."
+    assert mask(advice) == advice
+
+
+def test_an_option_in_an_unquoted_list_is_masked() -> None:
+    line = "    command: [redis-server, --requirepass, hunter2]"
+    assert [line[start:end] for start, end in secret_ranges(line)] == ["hunter2"]

@@ -10,16 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import compose
 import pytest
 import yaml
 
 from infra_audit.plan import Bound, Plan
 from infra_audit.units import parse_bytes
+from tests.command import ROOT
+from tests.fixtures import STACK
+from tests.oracle import ENVIRONMENT, binary
 
-ROOT = Path(__file__).parent.parent
-STACK = ROOT / "stack"
-COMPOSE = os.path.join(os.path.dirname(compose.__file__), "docker-compose")
 PRODUCTION = ("docker-compose.yml", "docker-compose.prod.yml")
 DEVELOPMENT = ("docker-compose.yml", "docker-compose.dev.yml")
 STATELESS = ("scraper-1001tracklists", "data-transformer", "rest-api")
@@ -31,13 +30,15 @@ def template(name: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def config(files: tuple[str, ...], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """What the real Docker Compose makes of files; the variables are all it sees."""
+def config(
+    files: tuple[str, ...], variables: dict[str, str], env_file: str | Path = os.devnull
+) -> subprocess.CompletedProcess[str]:
+    """What the real Docker Compose makes of files; variables and env file are all it sees."""
     arguments = [part for file in files for part in ("-f", file)]
     return subprocess.run(
-        [COMPOSE, *arguments, "--env-file", os.devnull, "config", "--format", "json"],
+        [binary(), *arguments, "--env-file", str(env_file), "config", "--format", "json"],
         cwd=STACK,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables},
+        env={**ENVIRONMENT, **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -74,8 +75,24 @@ def test_compose_accepts_the_deployment(load: Any) -> None:
     assert len(load()["services"]) == 14
 
 
+@pytest.mark.parametrize("files", [PRODUCTION, DEVELOPMENT], ids=["production", "development"])
+@pytest.mark.parametrize("name", [".env.production", ".env.development"])
+def test_compose_accepts_every_filled_in_template(files: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    text = (STACK / name).read_text()
+    (tmp_path / "env").write_text(re.sub(r"(?m)^(\w+)=$", r"\1=0123456789abcdef", text))
+    done = config(files, {}, tmp_path / "env")
+    assert done.returncode == 0, done.stderr
+    assert "level=warning" not in done.stderr, done.stderr
+
+
+def test_compose_refuses_the_template_of_production_as_it_is() -> None:
+    done = config(PRODUCTION, {}, STACK / ".env.production")
+    assert done.returncode != 0
+    assert "is missing a value" in done.stderr
+
+
 def test_development_asks_for_nothing() -> None:
-    assert all(template(".env.development").values())
+    assert config(DEVELOPMENT, {}, STACK / ".env.development").returncode == 0
 
 
 @pytest.mark.parametrize("variable", template(".env.production"))
@@ -106,6 +123,14 @@ def test_every_mounted_file_exists() -> None:
                     assert mount["read_only"], (name, mount["source"])
 
 
+def test_the_gateway_asks_the_dns_for_each_request() -> None:
+    """So it starts before any replica does, and follows when they come and go."""
+    written = (STACK / "nginx/nginx.conf").read_text()
+    assert re.search(r"^\s*resolver 127\.0\.0\.11 valid=\d+s", written, re.MULTILINE)
+    assert "upstream {" not in written
+    assert all(target.startswith("$") for target in re.findall(r"proxy_pass (\S+);", written))
+
+
 @pytest.mark.parametrize("name", STATELESS)
 def test_a_replicated_service_can_run_replicated(name: str) -> None:
     service = production()["services"][name]
@@ -124,15 +149,15 @@ def test_production_is_what_the_plan_says(role: Any) -> None:
     assert role.memory in (None, int(limits["memory"]))
     assert role.replicas in (None, service["deploy"].get("replicas", 1))
     assert set(role.networks) == set(service["networks"])
-    assert service["healthcheck"]["interval"] == Bound.of(role.health["interval"]).value
+    assert service["healthcheck"]["interval"] == role.health["interval"]
+    assert service["healthcheck"]["timeout"] == role.health["timeout"]
     published = [int(port["published"]) for port in service.get("ports", ())]
     assert published == role.values.get("published", [])
     environment = service.get("environment", {})
     if role.stage:
         assert f"http://127.0.0.1:8000{role.health['path']}" in service["healthcheck"]["test"]
-    for key, bound in role.settings.items():
-        if key.isupper():
-            assert float(environment[key]) == Bound.of(bound).value
+    for key, bound in role.values.get("environment", {}).items():
+        assert float(environment[key]) == Bound.of(bound).value
 
 
 def test_the_plan_knows_every_service() -> None:
@@ -173,7 +198,7 @@ def test_administration_is_published_on_loopback_only() -> None:
     assert set(everything.values()) == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize(("load", "limit"), [(production, 200), (development, 60)])
+@pytest.mark.parametrize(("load", "limit"), [(production, 200), (development, 50)])
 def test_database_connections_suffice_for_an_update(load: Any, limit: int) -> None:
     services = load()["services"]
     pools = []
@@ -187,6 +212,20 @@ def test_database_connections_suffice_for_an_update(load: Any, limit: int) -> No
     assert needed + exporter + superusers <= limit
     settings = (STACK / "postgres/postgresql.conf").read_text() + " ".join(services["postgres"]["command"])
     assert re.findall(r"max_connections ?= ?(\d+)", settings)[-1] == str(limit)
+
+
+@pytest.mark.parametrize("load", [production, development])
+def test_postgres_fits_into_its_container(load: Any) -> None:
+    service = load()["services"]["postgres"]
+    limit = int(service["deploy"]["resources"]["limits"]["memory"])
+    written = (STACK / "postgres/postgresql.conf").read_text() + " ".join(service["command"])
+    settings = {name: parse_bytes(size) or 0 for name, size in re.findall(r"(\w+) ?= ?(\d+[MG]B)", written)}
+    assert settings["shared_buffers"] <= 0.4 * limit
+    assert settings["effective_cache_size"] <= limit
+    connections = int(re.findall(r"max_connections ?= ?(\d+)", written)[-1])
+    most = settings["shared_buffers"] + connections * settings["work_mem"] + 3 * settings["maintenance_work_mem"]
+    assert most <= 2 / 3 * limit
+    assert int(service["shm_size"]) > 64 * 1024**2
 
 
 def test_redis_can_open_a_file_descriptor_for_each_client() -> None:
