@@ -20,6 +20,7 @@ audit: $(VENV)/.installed
 	$(BIN)/infra-audit check stack
 
 test: $(VENV)/.dev
+	@sh tests/provision.sh
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.dev
