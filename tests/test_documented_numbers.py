@@ -153,7 +153,7 @@ def test_the_report_says_what_was_merged_and_judged_against() -> None:
 def test_what_is_not_decided_is_what_the_template_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     gaps = judged(STACK, monkeypatch).gaps
     assert len(gaps) == 5
-    assert all(re.fullmatch(r"the required variable \w+_PASSWORD has no value here", gap.why) for gap in gaps)
+    assert all(re.fullmatch(r"the required variable \w+_PASSWORD has no value here \(\S+\)", gap.why) for gap in gaps)
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.line.strip())

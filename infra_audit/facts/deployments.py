@@ -15,7 +15,8 @@ def _items(deployment: Subject, *kinds: str) -> Fact[list[Item]]:
             related = (Evidence(other.span, other.note) for other in problem.related)
             subject = None if problem.subject.kind == "deployment" else (problem.subject.kind, problem.subject.name)
             unknown = problem.kind == "gap"
-            items.append(Item(problem.message, (Evidence(problem.span), *related), subject, unknown=unknown))
+            text = f"{problem.message} ({problem.span})" if unknown else problem.message
+            items.append(Item(text, (Evidence(problem.span), *related), subject, unknown=unknown))
     return Known(items, deployment.node)
 
 
