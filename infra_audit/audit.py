@@ -16,6 +16,7 @@ from infra_audit.engine.config import Config, DeploymentConfig, Rule, apply_rule
 from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
 from infra_audit.errors import ConfigError, InfraAuditError, ReadError, UsageError
+from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Report
 from infra_audit.hints import did_you_mean
@@ -294,6 +295,7 @@ def _open(
         )
     except InfraAuditError as error:
         return Opened(entry.name if entry else variant, error, notes, plan, rules)
+    attach(deployment)
     if entry is not None:
         deployment.name = entry.name
     elif variant:

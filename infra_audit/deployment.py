@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,9 @@ class Subject:
     ``kind``: deployment, service, network, volume, port, mount, dependency, …
     ``name``: unique within the kind and the deployment.
     ``node``: its part of the effective tree.
-    ``parent``: the service of a port, mount or dependency.
+    ``parent``: the service of a port, mount or dependency, the file of a rule.
     ``cache``: facts already computed; owned by ``facts.registry``.
+    ``owner``: the subject that findings name instead, for a part that has no name of its own.
     """
 
     kind: str
@@ -99,10 +100,12 @@ class Subject:
     deployment: Deployment
     parent: Subject | None = None
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    owner: Subject | None = None
 
     @property
     def ref(self) -> SubjectRef:
-        return SubjectRef(self.kind, self.name)
+        shown = self.owner or self
+        return SubjectRef(shown.kind, shown.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +134,12 @@ class Deployment:
     reader: Files = field(default_factory=Files)
     plan: Any = None
     """The engine's binding of a plan (``engine.plan.PlanBinding``), or None."""
+    loose: tuple[str, ...] = ()
+    """Absolute paths of rule files and dashboards that are judged though nothing here is seen to load them."""
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Glob of service names → absolute paths of files in Prometheus' exposition format that say what they export."""
+    finder: Callable[[Deployment, str], Iterable[Subject]] | None = field(default=None, repr=False)
+    """Finds the subjects of kinds that are not in the tree (``facts.finders.attach``)."""
     _subjects: dict[str, list[Subject]] = field(default_factory=dict, repr=False)
 
     def subjects(self, kind: str) -> list[Subject]:
@@ -164,6 +173,7 @@ class Deployment:
             return
         part = _PARTS.get(kind)
         if part is None:
+            yield from self.finder(self, kind) if self.finder is not None else ()
             return
         for service in self.subjects("service"):
             found = service.node.get(part)

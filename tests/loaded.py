@@ -8,6 +8,7 @@ from typing import Any
 
 from infra_audit.compose import load
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Fact, Item, Known, evaluate
 
 __all__ = ["deployed", "items", "places", "service", "texts", "value"]
@@ -19,7 +20,7 @@ def deployed(folder: Path, compose: str, files: Mapping[str, str] | None = None)
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return load([str(folder / "compose.yaml")], folder=str(folder), name="app")
+    return attach(load([str(folder / "compose.yaml")], folder=str(folder), name="app"))
 
 
 def service(folder: Path, body: str, files: Mapping[str, str] | None = None, *, name: str = "cache") -> Subject:

@@ -42,6 +42,7 @@ HEAVY = {
     "click": {"cli"},
     "pydantic": {"engine/documents.py", "engine/schemas.py"},
     "docker": {"live/snapshot.py"},
+    "promql_parser": {"monitoring/promql.py"},
     "ruamel": {"fixes", "cli/plan.py"},
 }
 """Where a library may be imported (a file or a folder)."""

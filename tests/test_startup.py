@@ -11,7 +11,7 @@ import pytest
 from infra_audit.cli.app import COMMANDS, app
 from tests.command import ROOT, environment, infra_audit
 
-HEAVY = ("pydantic", "docker", "jsonschema", "ruamel", "rich", "jinja2", "requests", "shlex")
+HEAVY = ("pydantic", "docker", "jsonschema", "ruamel", "rich", "jinja2", "requests", "shlex", "promql_parser")
 FILES = {"compose.yaml": "services:\n  web:\n    image: nginx:1.27\n"}
 
 

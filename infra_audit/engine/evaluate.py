@@ -18,7 +18,7 @@ from infra_audit.engine.conditions import Condition, Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
-from infra_audit.facts.registry import Definition, Evidence, Item, Known, definitions, evaluate
+from infra_audit.facts.registry import Definition, Evidence, Item, Known, evaluate, registered
 from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.source import Span
 from infra_audit.tree import Node
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [])
-    facts = definitions()
+    facts = registered()
     run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
     for policy in run:
         for subject in deployment.subjects(policy.subject):

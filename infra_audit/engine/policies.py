@@ -26,7 +26,24 @@ from infra_audit.readers.yaml import read_yaml
 __all__ = ["COMPILED", "PACKS", "SUBJECTS", "Check", "Policy", "Shipped", "compile_folder", "read_document", "shipped"]
 
 PACKS = ("baseline", "documented")
-SUBJECTS = ("deployment", "service", "network", "volume", "port", "mount", "dependency")
+SUBJECTS = (
+    "deployment",
+    "service",
+    "network",
+    "volume",
+    "port",
+    "mount",
+    "dependency",
+    "scrape_job",
+    "scrape_target",
+    "rule_file",
+    "alert",
+    "recording_rule",
+    "expression",
+    "dashboard",
+    "panel",
+    "datasource",
+)
 COMPILED = "compiled.json"
 """Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
 

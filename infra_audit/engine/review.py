@@ -17,6 +17,11 @@ FACTS_OF = {
     "port": ("port", "service", "deployment"),
     "mount": ("mount", "service", "deployment"),
     "dependency": ("dependency", "service", "deployment"),
+    "scrape_job": ("scrape_job", "service", "deployment"),
+    "scrape_target": ("scrape_target", "scrape_job", "service", "deployment"),
+    "alert": ("alert", "rule_file", "deployment"),
+    "recording_rule": ("recording_rule", "rule_file", "deployment"),
+    "panel": ("panel", "dashboard", "deployment"),
     "deployment": ("deployment",),
 }
 """Whose facts a policy about a subject may ask for; any other subject has its own and the deployment's."""

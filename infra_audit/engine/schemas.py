@@ -160,7 +160,24 @@ class PolicyDocument(Strict):
     id: Id
     title: Text
     severity: Severity
-    subject: Literal["deployment", "service", "network", "volume", "port", "mount", "dependency"]
+    subject: Literal[
+        "deployment",
+        "service",
+        "network",
+        "volume",
+        "port",
+        "mount",
+        "dependency",
+        "scrape_job",
+        "scrape_target",
+        "rule_file",
+        "alert",
+        "recording_rule",
+        "expression",
+        "dashboard",
+        "panel",
+        "datasource",
+    ]
     where: Condition | None = None
     require: Condition
     parameters: dict[str, Literally | list[Literally]] = {}

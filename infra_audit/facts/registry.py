@@ -24,7 +24,19 @@ from infra_audit.errors import InfraAuditError, Undecidable, UsageError
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__ = ["Definition", "Evidence", "Fact", "Item", "Known", "Unknown", "definitions", "evaluate", "fact", "value_of"]
+__all__ = [
+    "Definition",
+    "Evidence",
+    "Fact",
+    "Item",
+    "Known",
+    "Unknown",
+    "definitions",
+    "evaluate",
+    "fact",
+    "registered",
+    "value_of",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -49,6 +61,12 @@ MODULES = (
     "infra_audit.facts.redis_access",
     "infra_audit.facts.redis_checks",
 )
+
+FAMILIES: dict[str, tuple[str, ...]] = {}
+"""First word of a fact's name → modules that are imported when such a fact is asked for.
+
+For facts that few deployments need, such as those about Prometheus; all others are in MODULES.
+"""
 
 
 class Evidence(NamedTuple):
@@ -139,9 +157,27 @@ def fact(
 
 def definitions() -> dict[str, Definition]:
     """All facts by name."""
-    for module in MODULES:
-        importlib.import_module(module)
+    for family in FAMILIES.values():
+        _import(family)
+    return registered()
+
+
+def registered() -> dict[str, Definition]:
+    """The facts that are known so far: all but those of families that nobody has asked for yet."""
+    _import(MODULES)
     return _definitions
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _definition(name: str) -> Definition | None:
+    """A fact by its name, from its family or from everywhere."""
+    if name not in _definitions:
+        _import(FAMILIES.get(name.partition(".")[0], ()))
+    return _definitions.get(name) or definitions().get(name)
 
 
 def evaluate(subject: Subject, name: str) -> Fact[Any]:
@@ -149,7 +185,7 @@ def evaluate(subject: Subject, name: str) -> Fact[Any]:
     cached = subject.cache.get(name)
     if cached is not None:
         return cached  # type: ignore[no-any-return]
-    definition = _definitions.get(name) or definitions().get(name)
+    definition = _definitions.get(name) or _definition(name)
     if definition is None:
         raise UsageError(f"unknown fact {name}")
     owner = subject

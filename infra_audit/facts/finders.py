@@ -1,0 +1,41 @@
+"""Subjects that are not in the Compose files themselves: what Prometheus and Grafana read through their mounts.
+
+``deployment`` finds services and their parts in its own tree. The other kinds have a finder here, imported
+when somebody first asks for the kind, so that a deployment without them pays nothing. A finder gives
+subjects whose ``cache`` holds what was read, under the name of the module that reads it.
+
+| kind | what | name | parent |
+| --- | --- | --- | --- |
+| scrape_job | an entry of scrape_configs | its job_name | the service that scrapes |
+| scrape_target | an address that a job asks | job/host:port | the scrape_job |
+| rule_file | a file of rules, loaded or not | its path | the service that loads it, if any |
+| alert | an alerting rule | its name | the rule_file |
+| recording_rule | a recording rule | what it records | the rule_file |
+| expression | the PromQL of an alert, recording rule or panel | owner's kind and name | its owner |
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from infra_audit.deployment import Deployment, Subject
+
+__all__ = ["FINDERS", "attach"]
+
+FINDERS: dict[str, tuple[str, ...]] = {}
+"""Kind → functions (``module:name``) that find its subjects in a deployment, in this order."""
+
+
+def attach(deployment: Deployment) -> Deployment:
+    """Lets a deployment find every kind of subject."""
+    deployment.finder = _find
+    return deployment
+
+
+def _find(deployment: Deployment, kind: str) -> Iterable[Subject]:
+    for name in FINDERS.get(kind, ()):
+        module, _, function = name.partition(":")
+        find: Any = getattr(importlib.import_module(module), function)
+        yield from find(deployment)
