@@ -242,14 +242,14 @@ def as_nobody(*args: str, cwd: Path) -> Ran:
     start = (
         "import hashlib, os, sys\n"
         "import infra_audit.audit, infra_audit.cli.check, infra_audit.compose, infra_audit.reports.json\n"
-        "from infra_audit.cli.app import main\n"
+        "from infra_audit.cli.app import run\n"
         "from infra_audit.engine.policies import shipped\n"
         "from infra_audit.facts.registry import definitions\n"
         "definitions(), shipped()\n"
         f"os.chdir({str(cwd)!r})\n"
         f"nobody = {nobody}\n"
         "if nobody: os.setgroups([]), os.setgid(nobody), os.setuid(nobody)\n"
-        f"main({list(args)!r})\n"
+        f"sys.exit(run({list(args)!r}))\n"
     )
     for parent in (cwd, *cwd.parents):
         if "pytest" not in str(parent):

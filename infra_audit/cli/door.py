@@ -15,7 +15,7 @@ import click
 
 from infra_audit.errors import InfraAuditError
 
-__all__ = ["NOT_DONE", "PipeClosed", "Settings", "door", "tell"]
+__all__ = ["NOT_DONE", "Leave", "PipeClosed", "Settings", "door", "tell"]
 
 NOT_DONE = 2
 _INTERRUPTED = 130
@@ -24,6 +24,14 @@ _PIPE_CLOSED = 141
 
 class PipeClosed(Exception):
     """The reader of our output went away. A BrokenPipeError would become exit code 1 in click's hands."""
+
+
+class Leave(Exception):
+    """The run ends here, with this exit code; what there was to say is said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Settings:
@@ -37,21 +45,21 @@ class Settings:
 
 @contextmanager
 def door(settings: Settings) -> Iterator[None]:
-    """Leave with one line on stderr and exit code 2 when the body raises; never with a traceback."""
+    """Raise Leave with exit code 2, after one line on stderr, when the body raises; never a traceback."""
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
-        raise SystemExit(_INTERRUPTED) from None
+        raise Leave(_INTERRUPTED) from None
     except (PipeClosed, BrokenPipeError):
         _drop_output()
-        raise SystemExit(_PIPE_CLOSED) from None
+        raise Leave(_PIPE_CLOSED) from None
     except Exception as error:
         if settings.debug:
             import traceback
 
             traceback.print_exc()
         tell(_message(error))
-        raise SystemExit(NOT_DONE) from None
+        raise Leave(NOT_DONE) from None
 
 
 def tell(message: str) -> None:

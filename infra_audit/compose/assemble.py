@@ -43,6 +43,14 @@ class Context:
     unset: dict[str, list[Span]] = field(default_factory=dict)
     required: dict[str, Span] = field(default_factory=dict)
     env_files: list[str] = field(default_factory=list)
+    _documents: dict[str, list[YamlDocument]] = field(default_factory=dict)
+
+    def documents(self, source: Source) -> list[YamlDocument]:
+        """The documents of a file, which is parsed once."""
+        known = self._documents.get(source.location)
+        if known is None:
+            known = self._documents[source.location] = read_documents(source)
+        return known
 
 
 class _Step(NamedTuple):
@@ -80,7 +88,7 @@ class Assembler:
     def _roots(self, source: Source) -> list[Node]:
         """The documents of a file, interpolated."""
         roots = []
-        documents = read_documents(source)
+        documents = self.context.documents(source)
         for document in documents:
             if document.root is None:
                 if len(documents) > 1:

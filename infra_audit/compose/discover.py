@@ -188,11 +188,19 @@ class _Finder:
         parts = set()
         for location in locations:
             folder = os.path.dirname(location)
-            for root in self._roots(location):
+            for root in self._roots(location) if self._may_refer(location) else ():
                 for path in _references(root):
                     if (part := absolute(path, folder)) != location:
                         parts.add(part)
         return parts
+
+    def _may_refer(self, location: str) -> bool:
+        """False where a file's text alone shows that it draws on no other, so that it need not be parsed."""
+        try:
+            text = self._reader.read(location).text
+        except ReadError:
+            return False
+        return "include" in text or "extends" in text
 
     def _roots(self, location: str) -> list[Node]:
         """The documents of a file; none where it cannot be read, which loading says later."""

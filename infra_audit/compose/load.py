@@ -14,7 +14,6 @@ from infra_audit.compose.interpolate import TemplateError, Variable, substitute
 from infra_audit.compose.schema import PROJECT
 from infra_audit.deployment import Deployment, Files
 from infra_audit.errors import ReadError
-from infra_audit.readers.yaml import read_documents
 from infra_audit.source import Source, Span, display_path
 from infra_audit.tree import HOLE, Node
 
@@ -51,7 +50,7 @@ def load(
     outer = {key: Variable(value, None, "the environment") for key, value in (environ or {}).items()}
     context = Context(reader, strict, env_files=_env_files(env_files, project))
     variables = read_variables(reader, context.env_files, outer)
-    label = _project_name(name, locations, project, variables, reader)
+    label = _project_name(name, locations, project, variables, context)
     variables.setdefault("COMPOSE_PROJECT_NAME", Variable(str(label.value), label.span, "the project's name"))
     if not profiles and "COMPOSE_PROFILES" in variables:
         profiles = [part for part in variables["COMPOSE_PROFILES"].value.split(",") if part]
@@ -97,7 +96,7 @@ def _env_files(given: Sequence[str], project: str) -> list[str]:
 
 
 def _project_name(
-    given: str | None, locations: Sequence[str], project: str, variables: Mapping[str, Variable], reader: Files
+    given: str | None, locations: Sequence[str], project: str, variables: Mapping[str, Variable], context: Context
 ) -> Node:
     """The project's name: given, from COMPOSE_PROJECT_NAME, from the last file that has one, or the folder's."""
     nowhere = Span(Source(display_path(project), ""), 1, 1, 1, 1)
@@ -111,7 +110,7 @@ def _project_name(
         return Node(text, nowhere)
     found = None
     for location in locations:
-        for document in read_documents(reader.read(location)):
+        for document in context.documents(context.reader.read(location)):
             node = document.root.get("name") if document.root is not None else None
             if node is not None and isinstance(node.value, str) and node.value:
                 found = node
