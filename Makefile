@@ -2,6 +2,7 @@
 # make test    sets up everything and runs all tests
 # make lint    ruff and mypy
 # make bench   start-up and audit time, beside other tools
+# make exporters   records the exporter catalogue from the real exporters' own metrics
 # make docs    writes the outputs that README.md shows
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= auto
 SOURCES := infra_audit tests docs benchmarks hatch_build.py
 
-.PHONY: audit test lint format bench docs conformance wheel clean
+.PHONY: audit test lint format bench docs exporters conformance wheel clean
 .DELETE_ON_ERROR:
 
 audit: $(VENV)/.installed
@@ -34,6 +35,10 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+exporters: $(VENV)/.dev
+	@sh tests/provision.sh
+	$(BIN)/python -m tests.exporters
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
