@@ -52,22 +52,22 @@ def test_an_entry_is_whole(path: Path) -> None:
 def test_what_is_left_open_leaves_room_for_a_wrong_name(path: Path) -> None:
     entry = read(path)
     if entry["metrics"]:
-        assert not any(fnmatchcase("no_such_metric_total", pattern) for pattern in entry["more"])
+        assert not any(fnmatchcase("no_such_metric_total", pattern) for pattern in entry["varies"])
         own = {name.partition("_")[0] for name in entry["metrics"]}
-        wide = [pattern for pattern in entry["more"] if pattern.rstrip("*_") in own - {"go"}]
+        wide = [pattern for pattern in entry["varies"] if pattern.rstrip("*_") in own - {"go"}]
         assert set(wide) <= {"blackbox_*"}
 
 
 @pytest.mark.parametrize(("image", "exporter"), IMAGES.items())
 def test_an_image_is_recognised_by_one_entry(image: str, exporter: str) -> None:
     product = product_of_image(parse_image(image))
-    assert [read(path)["exporter"] for path in FILES if product in read(path)["products"]] == [exporter]
+    assert [read(path)["exporter"] for path in FILES if product in read(path)["match"]] == [exporter]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_ports_agree_with_those_of_the_products(path: Path) -> None:
     entry = read(path)
-    for product in entry["products"]:
+    for product in entry["match"]:
         assert entry["port"] in (*DEFAULT_PORTS.get(product, (entry["port"],)), 15692)
 
 
