@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from infra_audit.deployment import Deployment, Files, Subject
 from infra_audit.engine.config import Config, DeploymentConfig, Rule, apply_rules, find_config, read_config
 from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
+from infra_audit.engine.prose import describe
 from infra_audit.errors import ConfigError, InfraAuditError, ReadError, UsageError
 from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
@@ -108,6 +110,7 @@ def catalogue(request: Request) -> dict[str, Policy]:
 def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opener, report: Report) -> None:
     """Audits what lies under one configuration."""
     policies = _policies(request, config, stock)
+    report.policies.update((policy.id, partial(describe, policy)) for policy in policies)
     ignores = Ignores(config.ignores)
     ran: set[str] = set()
     for opened in opener(request, config):
@@ -115,6 +118,8 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
             report.errors.append(opened.result)
             continue
         deployment = opened.result
+        if any(info.name == deployment.name for info in report.deployments):
+            deployment.name = f"{deployment.name} ({display_path(deployment.folder)})"
         prepared = prepare(apply_rules(policies, opened.rules), request.policies)
         why = bind_plan(deployment, request.plan or opened.plan or config.plan, config, stock)
         verdict = examine(deployment, prepared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -9,7 +10,18 @@ from typing import Any, NamedTuple
 from infra_audit.errors import InfraAuditError
 from infra_audit.source import Span
 
-__all__ = ["DeploymentInfo", "Finding", "Gap", "Problem", "Related", "Report", "Severity", "SubjectRef", "Suppression"]
+__all__ = [
+    "DeploymentInfo",
+    "Description",
+    "Finding",
+    "Gap",
+    "Problem",
+    "Related",
+    "Report",
+    "Severity",
+    "SubjectRef",
+    "Suppression",
+]
 
 
 class Severity(IntEnum):
@@ -35,10 +47,14 @@ class Related(NamedTuple):
 
 
 class Suppression(NamedTuple):
-    """Why a finding does not count: where it was switched off, and the reason given there."""
+    """Why a finding does not count: where it was switched off, and the reason given there.
+
+    ``inline``: by a comment in the file itself.
+    """
 
     by: str
     reason: str
+    inline: bool = False
 
 
 @dataclass(slots=True)
@@ -114,14 +130,37 @@ class DeploymentInfo(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Description(NamedTuple):
+    """A policy for people. Prose is plain text in paragraphs; ``examples`` are of the kinds "bad" and "good".
+
+    ``cis``: the recommendations of the CIS Docker Benchmark that it checks, by number.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    subject: str
+    pack: str
+    family: str
+    why: str
+    fix: str
+    references: Sequence[str] = ()
+    cis: Sequence[str] = ()
+    examples: Mapping[str, Sequence[Mapping[str, str]]] = {}
+
+
 @dataclass(slots=True)
 class Report:
-    """All that one run found. Order: as met; reporters sort."""
+    """All that one run found. Order: as met; reporters sort.
+
+    ``policies``: what gives a policy's description, by id; called only by reports that show it.
+    """
 
     deployments: list[DeploymentInfo] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     errors: list[InfraAuditError] = field(default_factory=list)
+    policies: dict[str, Callable[[], Description]] = field(default_factory=dict)
 
     def active(self) -> list[Finding]:
         """The findings that are not suppressed."""

@@ -111,7 +111,9 @@ class Ignores:
             for ignore in every:
                 if ignore.covers(finding):
                     self._used.add(ignore.key)
-                    finding.suppressed = finding.suppressed or Suppression(str(ignore.span), ignore.reason)
+                    finding.suppressed = finding.suppressed or Suppression(
+                        str(ignore.span), ignore.reason, bool(ignore.lines)
+                    )
 
     def without_reason(self, severity: Severity) -> Iterator[Finding]:
         """One finding for each inline ignore that says no reason (the configuration demands one)."""

@@ -161,7 +161,7 @@ def test_no_report_prints_a_credential(name: str) -> None:
         report(bad, gaps=[gap], errors=[ReadError("TOKEN=hunter2", file="f", line=1, column=1)]), Look()
     )
     assert "hunter2" not in shown
-    assert "***" in shown
+    assert "***" in shown.replace("\\", "")
 
 
 def test_the_json_report_is_version_1_and_valid() -> None:

@@ -7,8 +7,8 @@ import click
 from infra_audit.audit import Request, audit, deployments
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.door import NOT_DONE, tell
-from infra_audit.cli.options import color_options, format_option, plan_option, request_options
-from infra_audit.cli.output import look_for, write
+from infra_audit.cli.options import color_options, plan_option, request_options
+from infra_audit.cli.output import destinations, look_for, write
 from infra_audit.errors import InfraAuditError, UsageError
 from infra_audit.finding import Report, Severity
 from infra_audit.reports import REPORTERS, reporter
@@ -29,9 +29,19 @@ __all__ = ["command"]
     show_default=True,
     help="The least severity that gives exit code 1.",
 )
-@format_option(*REPORTERS)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=str, readable=False), metavar="FILE", help="Write the report to a file."
+    "--format",
+    "form",
+    type=click.Choice(list(REPORTERS)),
+    help="How to print. Default: text, under GitHub Actions with annotations after it.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="[FORMAT=]FILE",
+    help="Write the report to a file; with FORMAT=, write another one beside what is printed (repeatable).",
 )
 @color_options
 @click.option("--list", "only_list", is_flag=True, help="Show the deployments that would be audited, and their files.")
@@ -41,8 +51,8 @@ def command(
     plan: str | None,
     policies: tuple[str, ...],
     fail_on: str,
-    form: str,
-    output: str | None,
+    form: str | None,
+    outputs: tuple[str, ...],
     color: bool | None,
     width: int | None,
     only_list: bool,
@@ -59,8 +69,10 @@ def command(
     request = request._replace(paths=paths or (".",), plan=plan, policies=policies)
     if only_list:
         return _list(request)
+    wanted = destinations(form, outputs)
     report = audit(request)
-    write(reporter(form)(report, look_for(output, color, width)), output)
+    for each in wanted:
+        write(reporter(each.format)(report, look_for(each.file, color, width)), each.file)
     _tell(report)
     code = report.exit_code(Severity[fail_on] if fail_on != "never" else Severity.error)
     return code if fail_on != "never" or code == NOT_DONE else 0

@@ -5,15 +5,54 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from infra_audit.errors import UsageError
-from infra_audit.reports.terminal import Look
+from infra_audit.hints import did_you_mean
+from infra_audit.reports import REPORTERS, Look
 from infra_audit.source import display_path
 
-__all__ = ["look_for", "write"]
+__all__ = ["Destination", "destinations", "look_for", "write"]
 
 _PIPE_WIDTH = 100
+
+
+class Destination(NamedTuple):
+    """A report that is wanted: its format, and the file that it goes to (None for stdout)."""
+
+    format: str
+    file: str | None = None
+
+
+def destinations(form: str | None, outputs: Sequence[str]) -> list[Destination]:
+    """The reports that `--format` and `-o [FORMAT=]FILE` ask for, what is printed first.
+
+    Without a format, GitHub Actions gets annotations after the text. Raises UsageError for a format
+    that does not exist, and for two reports in one file.
+    """
+    files = dict[str, str]()
+    plain: list[str] = []
+    for output in outputs:
+        name, sign, file = output.partition("=")
+        if not sign or "/" in name or "." in name:
+            plain.append(output)
+            continue
+        if name not in REPORTERS:
+            hint = did_you_mean(name, REPORTERS) or f"; there are {', '.join(REPORTERS)}"
+            raise UsageError(f"no format is called {name}{hint} (a file of this name is ./{output})")
+        if file in files:
+            raise UsageError(f"two reports cannot both be written to {file or 'nowhere'}")
+        files[file] = name
+    if len(plain) > 1 or set(plain) & set(files):
+        raise UsageError(f"the report goes to one file, not to {' and '.join(plain)}; -o FORMAT=FILE adds another")
+    if "" in files or "" in plain:
+        raise UsageError("-o needs the name of a file")
+    printed = [Destination(form or "text", plain[0] if plain else None)]
+    if form is None and os.environ.get("GITHUB_ACTIONS") == "true" and "-" not in files:
+        printed.append(Destination("github"))
+    return printed + [Destination(name, file) for file, name in files.items()]
 
 
 def write(text: str, path: str | None = None) -> None:

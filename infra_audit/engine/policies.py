@@ -48,7 +48,7 @@ COMPILED = "compiled.json"
 """Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
 
 _FORMAT = 1
-_PROSE = frozenset(("why", "references", "examples"))
+_PROSE = frozenset(("why", "references", "cis", "examples"))
 _CHECK_KEYS = ("where", "require", "severity", "message", "fix")
 
 

@@ -13,6 +13,11 @@ __all__ = ["REPORTERS", "Look", "Reporter", "reporter"]
 REPORTERS = {
     "text": "infra_audit.reports.text",
     "json": "infra_audit.reports.json",
+    "sarif": "infra_audit.reports.sarif",
+    "github": "infra_audit.reports.github",
+    "gitlab": "infra_audit.reports.gitlab",
+    "junit": "infra_audit.reports.junit",
+    "markdown": "infra_audit.reports.markdown",
 }
 """Module of each format, imported when it is asked for."""
 

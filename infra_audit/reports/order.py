@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from infra_audit.finding import Finding, Gap, Report, Severity
+from typing import NamedTuple
+
+from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, Severity
 from infra_audit.source import Span
 
-__all__ = ["by_place", "sorted_findings", "sorted_gaps", "summary"]
+__all__ = ["Part", "by_deployment", "by_place", "sorted_findings", "sorted_gaps", "summary"]
 
 
 def by_place(span: Span) -> tuple[str, int, int]:
@@ -31,6 +33,25 @@ def sorted_gaps(report: Report) -> list[Gap]:
     """By deployment (in the report's order), then policy and subject."""
     rank = {info.name: number for number, info in enumerate(report.deployments)}
     return sorted(report.gaps, key=lambda gap: (rank.get(gap.deployment, len(rank)), gap.policy, gap.subject, gap.why))
+
+
+class Part(NamedTuple):
+    """What a report says about one deployment, in order."""
+
+    info: DeploymentInfo
+    findings: list[Finding]
+    gaps: list[Gap]
+
+
+def by_deployment(report: Report) -> list[Part]:
+    """The report in parts; what belongs to no deployment, such as an ignore that hides nothing, comes last."""
+    parts = {info.name: Part(info, [], []) for info in report.deployments}
+    rest = Part(DeploymentInfo("configuration", "files", ()), [], [])
+    for finding in sorted_findings(report):
+        parts.get(finding.deployment, rest).findings.append(finding)
+    for gap in sorted_gaps(report):
+        parts.get(gap.deployment, rest).gaps.append(gap)
+    return [*parts.values(), *([rest] if rest.findings or rest.gaps else [])]
 
 
 def summary(report: Report) -> dict[str, int]:

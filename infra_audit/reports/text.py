@@ -8,7 +8,7 @@ from itertools import groupby
 
 from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, Severity, SubjectRef
 from infra_audit.reports.frame import code_frame, excerpt
-from infra_audit.reports.order import by_place, sorted_findings, sorted_gaps, summary
+from infra_audit.reports.order import by_deployment, by_place, summary
 from infra_audit.reports.terminal import Look, Style, count, printable, wrap
 from infra_audit.secrets import mask
 
@@ -20,17 +20,10 @@ _MAX_GAPS = 8
 
 def render(report: Report, look: Look) -> str:
     style = Style(look.color)
-    findings = [finding for finding in sorted_findings(report) if finding.suppressed is None]
-    gaps = sorted_gaps(report)
     lines: list[str] = []
-    for info in report.deployments:
-        lines += _deployment(
-            info,
-            [finding for finding in findings if finding.deployment == info.name],
-            [gap for gap in gaps if gap.deployment == info.name],
-            look,
-            style,
-        )
+    for info, findings, gaps in by_deployment(report):
+        active = [finding for finding in findings if finding.suppressed is None]
+        lines += _deployment(info, active, gaps, look, style)
     lines.append(_closing(report, style))
     return "\n".join(lines) + "\n"
 
