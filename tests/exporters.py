@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import pika
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.command import ROOT
 from tests.servers import Server, found, free_port, own_folder, postgres, rabbitmq, redis, started
@@ -32,16 +31,31 @@ _OWN_LABELS = {"histogram": "le", "summary": "quantile"}
 Metrics = dict[str, dict[str, Any]]
 
 
+_TYPE = re.compile(r"# TYPE (\S+) (\w+)")
+_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+")
+_LABEL = re.compile(r'([a-zA-Z_]\w*)="(?:[^"\\]|\\.)*"')
+_SUFFIX = re.compile(r"_(?:bucket|sum|count)$")
+
+
 def metrics_of(text: str) -> Metrics:
-    """Metrics in an exposition: type and label names. Series of a histogram or summary are one metric, its family."""
-    found_: dict[str, tuple[str, set[str]]] = {}
-    for family in text_string_to_metric_families(text):
-        kind = {"unknown": "untyped"}.get(family.type, family.type)
-        for sample in family.samples:
-            name = family.name if kind in _OWN_LABELS else sample.name
-            labels = found_.setdefault(name, (kind, set()))[1]
-            labels.update(set(sample.labels) - {_OWN_LABELS.get(kind)})
-    return {name: {"type": kind, "labels": sorted(labels)} for name, (kind, labels) in sorted(found_.items())}
+    """Metrics in an exposition: type and label names. Series of a histogram or summary are one metric, its family.
+
+    The parser of prometheus_client is not used: it adds ``_total`` to the counters that are served without it.
+    """
+    types: dict[str, str] = {}
+    labels: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if match := _TYPE.match(line):
+            types[match[1]] = {"unknown": "untyped"}.get(match[2], match[2])
+        elif match := _SAMPLE.match(line):
+            family = _SUFFIX.sub("", match[1])
+            name = family if types.get(family) in _OWN_LABELS else match[1]
+            labels.setdefault(name, set()).update(set(_LABEL.findall(match[2] or "")))
+    return {
+        name: {"type": kind, "labels": sorted(own - {_OWN_LABELS.get(kind)})}
+        for name, own in sorted(labels.items())
+        if (kind := types.get(name, "untyped"))
+    }
 
 
 @contextmanager

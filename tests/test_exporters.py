@@ -78,13 +78,16 @@ wait_seconds_bucket{queue="a",le="1"} 1
 wait_seconds_bucket{queue="a",le="+Inf"} 2
 wait_seconds_sum{queue="a"} 2
 wait_seconds_count{queue="a"} 2
+# TYPE hits counter
+hits 3
 # TYPE done_total counter
-done_total{kind="x"} 1
+done_total{kind="x,\\"}y"} 1
 done_total{place="y"} 1
 plain 3
 """
     assert metrics_of(text) == {
         "done_total": {"type": "counter", "labels": ["kind", "place"]},
+        "hits": {"type": "counter", "labels": []},
         "plain": {"type": "untyped", "labels": []},
         "wait_seconds": {"type": "histogram", "labels": ["queue"]},
     }
