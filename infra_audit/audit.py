@@ -97,6 +97,7 @@ def deployments(request: Request) -> Iterator[Opened]:
     for config, part in _by_config(request):
         for opened in from_files(part, config):
             if isinstance(opened.result, Deployment):
+                _complete(opened.result, config)
                 bind_plan(opened.result, request.plan or opened.plan or config.plan, config, stock)
             yield opened
 
@@ -117,7 +118,7 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
         if isinstance(opened.result, InfraAuditError):
             report.errors.append(opened.result)
             continue
-        deployment = opened.result
+        deployment = _complete(opened.result, config)
         if any(info.name == deployment.name for info in report.deployments):
             deployment.name = f"{deployment.name} ({display_path(deployment.folder)})"
         prepared = prepare(apply_rules(policies, opened.rules), request.policies)
@@ -133,6 +134,12 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
         report.deployments.append(DeploymentInfo(deployment.name, deployment.source, deployment.files, notes))
         ran |= {policy.id for policy in prepared if policy.enabled and (not policy.live or deployment.source == "live")}
     _judge_ignores(request, config, policies, ignores, ran, report)
+
+
+def _complete(deployment: Deployment, config: Config) -> Deployment:
+    """Gives a deployment what is not in its own files: finders of further subjects, and declared metrics."""
+    deployment.metrics = dict(config.metrics)
+    return attach(deployment)
 
 
 def _judge_ignores(
@@ -300,7 +307,6 @@ def _open(
         )
     except InfraAuditError as error:
         return Opened(entry.name if entry else variant, error, notes, plan, rules)
-    attach(deployment)
     if entry is not None:
         deployment.name = entry.name
     elif variant:

@@ -56,6 +56,8 @@ class Config(NamedTuple):
     deployments: tuple[DeploymentConfig, ...] = ()
     rules: tuple[Rule, ...] = ()
     ignores: tuple[Ignore, ...] = ()
+    metrics: Mapping[str, tuple[str, ...]] = {}
+    """Glob of services → files that say which metrics they export."""
     spans: Mapping[str, Span] = {}
     """Where a path or plan is written, for errors about it."""
 
@@ -95,6 +97,7 @@ def read_config(path: str) -> Config:
         deployments=deployments,
         rules=_rules(node.get("rules")),
         ignores=tuple(_ignore(entry) for entry in _entries(node.get("ignore"))),
+        metrics={glob: _paths(entry, folder, spans) for glob, entry in _pairs(node.get("metrics"))},
         spans=spans,
     )
 

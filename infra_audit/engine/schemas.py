@@ -318,6 +318,7 @@ class ConfigDocument(Strict):
     deployments: dict[str, _DeploymentConfig] = {}
     rules: dict[Id, _Rule] = {}
     ignore: list[_Ignore] = []
+    metrics: dict[Text, Annotated[list[Text], Field(min_length=1)]] = {}
 
 
 for _model in (_AllOf, _AnyOf, _NotOf, _Check, PolicyDocument):

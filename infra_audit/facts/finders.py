@@ -24,7 +24,14 @@ from infra_audit.deployment import Deployment, Subject
 
 __all__ = ["FINDERS", "attach"]
 
-FINDERS: dict[str, tuple[str, ...]] = {}
+FINDERS: dict[str, tuple[str, ...]] = {
+    "scrape_job": ("infra_audit.facts.scrapes:scrape_jobs",),
+    "scrape_target": ("infra_audit.facts.scrapes:scrape_targets",),
+    "rule_file": ("infra_audit.facts.rule_files:rule_files",),
+    "alert": ("infra_audit.facts.rule_files:alerts",),
+    "recording_rule": ("infra_audit.facts.rule_files:recording_rules",),
+    "expression": ("infra_audit.facts.expressions:of_rules",),
+}
 """Kind → functions (``module:name``) that find its subjects in a deployment, in this order."""
 
 

@@ -1,0 +1,74 @@
+"""Expressions: the PromQL of alerts, recording rules and panels, parsed once, with its places in the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from infra_audit.deployment import Deployment, Subject
+from infra_audit.facts.rule_files import rule_of
+from infra_audit.monitoring import grafana_macros
+from infra_audit.monitoring.promql import Expression, PromqlError, Selector, parse
+from infra_audit.monitoring.promql_tokens import Place
+from infra_audit.readers.scalar_text import ScalarText
+from infra_audit.source import Span
+from infra_audit.tree import Node
+
+__all__ = ["Query", "of_rules", "query_of", "query_subject"]
+
+
+class Query(NamedTuple):
+    """An expression. ``parsed`` is None where it is no PromQL, and ``error`` says why.
+
+    ``node``: the scalar that holds it. ``variables``: names of Grafana's variables in it.
+    """
+
+    text: str
+    node: Node
+    scalar: ScalarText
+    parsed: Expression | None
+    error: str = ""
+    variables: tuple[str, ...] = ()
+
+    @property
+    def selectors(self) -> list[Selector]:
+        return self.parsed.selectors() if self.parsed is not None else []
+
+    def place(self, part: Selector | Place | None = None) -> Span:
+        """Where a selector's metric, or the whole expression, is written."""
+        place = part.place if isinstance(part, Selector) else part
+        return self.scalar.span(place.start, place.end) if place is not None else self.node.place
+
+
+def query_subject(owner: Subject, node: Node, number: int = 1, *, grafana: bool = False) -> Subject:
+    """The expression in a scalar as a subject, for its owner: an alert, a recording rule or a panel."""
+    name = f"{owner.kind} {owner.name}" + (f" ({number})" if number > 1 else "")
+    subject = Subject("expression", name, node, owner.deployment, owner, owner=owner)
+    subject.cache["(grafana)"] = grafana
+    return subject
+
+
+def query_of(subject: Subject) -> Query:
+    """The parsed expression of an expression subject; parsed at the first call."""
+    known = subject.cache.get("(query)")
+    if not isinstance(known, Query):
+        known = subject.cache["(query)"] = _read(subject.node, grafana=bool(subject.cache.get("(grafana)")))
+    return known
+
+
+def _read(node: Node, *, grafana: bool) -> Query:
+    scalar = ScalarText(node)
+    try:
+        if grafana:
+            parsed, substituted = grafana_macros.parse(scalar.text)
+            return Query(scalar.text, node, scalar, parsed, "", tuple(substituted.variables))
+        return Query(scalar.text, node, scalar, parse(scalar.text))
+    except PromqlError as error:
+        return Query(scalar.text, node, scalar, None, str(error))
+
+
+def of_rules(deployment: Deployment) -> Iterator[Subject]:
+    """The expressions of all alerts and recording rules."""
+    for kind in ("alert", "recording_rule"):
+        for rule in deployment.subjects(kind):
+            yield query_subject(rule, rule_of(rule).expr)
