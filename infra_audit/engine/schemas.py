@@ -36,6 +36,7 @@ Severity = Literal["error", "warning", "info"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="Lower case words with hyphens.")]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Text | list[Text]
+Recommendation = Annotated[str, Field(pattern=r"^[1-7]\.[0-9]{1,2}$")]
 Size = Annotated[int | str, AfterValidator(_checked(parse_bytes, "size such as 512MiB or 2GiB"))]
 Duration = Annotated[str, AfterValidator(_checked(parse_duration, "duration such as 30s or 1m30s"))]
 
@@ -185,6 +186,7 @@ class PolicyDocument(Strict):
     why: Text | None = None
     fix: Text | None = None
     references: list[Text] = []
+    cis: Recommendation | list[Recommendation] = Field([], description="Of the CIS Docker Benchmark 1.6.0.")
     fold: bool = False
     enabled: bool = True
     live: bool = False
@@ -241,6 +243,13 @@ class _Stage(Strict):
     rate: float | int
 
 
+class _Update(Strict):
+    """How a rolling update goes, in the words of deploy.update_config."""
+
+    order: Literal["start-first", "stop-first"] | None = None
+    failure_action: Literal["rollback", "pause", "continue"] | None = None
+
+
 class _Role(Strict):
     match: _Match | None = None
     description: str | None = None
@@ -254,6 +263,8 @@ class _Role(Strict):
     settings: dict[str, Any] | None = Field(None, description="Settings of the server, by its own names.")
     environment: dict[str, Any] | None = Field(None, description="Environment variables of the container.")
     health: _Health | None = None
+    update: _Update | None = None
+    stop_grace_period: Duration | dict[Literal["exactly"], Duration] | None = None
     stage: _Stage | None = None
 
 

@@ -60,6 +60,11 @@ MODULES = (
     "infra_audit.facts.redis",
     "infra_audit.facts.redis_access",
     "infra_audit.facts.redis_checks",
+    "infra_audit.facts.exposure",
+    "infra_audit.facts.hardening",
+    "infra_audit.facts.host_mounts",
+    "infra_audit.facts.images",
+    "infra_audit.facts.operation",
 )
 
 FAMILIES: dict[str, tuple[str, ...]] = {}
