@@ -52,7 +52,7 @@ def outcome(condition: Any, parameters: dict[str, Any] | None = None, plan: dict
     made = deployment(TREE)
     binding = bind(Plan.of(plan), made, lambda _: None, adopted=True) if plan else None
     service = made.subjects("service")[0]
-    return judge(parse(condition), Context(service, parameters or {}, binding, definitions()))
+    return judge(parse(condition), Context(service, parameters or {}, binding))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ConfigError
-from infra_audit.facts.registry import Definition, Evidence, Item, Unknown, evaluate
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, unit_of
 from infra_audit.plan import Bound, PlanBinding
 from infra_audit.units import parse_bytes, parse_duration
 
-__all__ = ["COMPARISONS", "Condition", "Context", "Outcome", "judge", "leaves", "parse", "to_unit"]
+__all__ = ["COMPARISONS", "Condition", "Context", "Outcome", "Right", "judge", "leaves", "parse", "to_unit"]
 
 
 class Operand(NamedTuple):
@@ -25,6 +25,16 @@ class Operand(NamedTuple):
 
     kind: str
     value: Any
+    ready: Right | None = None
+    """A literal that is the same in every unit."""
+
+
+class Right(NamedTuple):
+    """What a right side came to, in the unit of the fact. ``exactly``: the plan asks for just that."""
+
+    value: Any
+    exactly: bool = False
+    because: tuple[Evidence, ...] = ()
 
 
 class Leaf(NamedTuple):
@@ -56,19 +66,68 @@ class Context(NamedTuple):
     subject: Subject
     parameters: Mapping[str, Any]
     plan: PlanBinding | None
-    facts: Mapping[str, Definition]
 
 
-class Outcome(NamedTuple):
-    """What a condition came to. ``leaf`` is the one that decided; ``why`` says what is unknown."""
+class Outcome:
+    """What a condition came to, and the leaf that decided it with its two sides.
 
-    truth: bool | None
-    leaf: Leaf | None = None
-    value: Any = None
-    expected: Any = None
-    because: tuple[Evidence, ...] = ()
-    why: str = ""
-    internal: bool = False
+    There is one for each leaf of each check on each subject, and few become findings or gaps: what
+    those say is worked out when it is asked for.
+    """
+
+    __slots__ = ("_left", "_right", "_subject", "leaf", "truth")
+
+    def __init__(
+        self,
+        truth: bool | None,
+        subject: Subject,
+        leaf: Leaf | None = None,
+        left: Fact[Any] | None = None,
+        right: Right | Unknown | None = None,
+    ) -> None:
+        self.truth = truth
+        self.leaf = leaf
+        self._subject = subject
+        self._left = left
+        self._right = right
+
+    def negated(self) -> Outcome:
+        truth = None if self.truth is None else not self.truth
+        return Outcome(truth, self._subject, self.leaf, self._left, self._right)
+
+    @property
+    def value(self) -> Any:
+        """The value of the fact; None where that is unknown."""
+        return self._left.value if isinstance(self._left, Known) else None
+
+    @property
+    def expected(self) -> Any:
+        """What it was compared with."""
+        return self._right.value if isinstance(self._right, Right) else None
+
+    @property
+    def because(self) -> tuple[Evidence, ...]:
+        """What both sides rest on; the first is where a finding points."""
+        left = self._left.because if isinstance(self._left, Known) else ()
+        right = self._right.because if isinstance(self._right, Right) else ()
+        return (left or (Evidence(self._subject.node),)) + right
+
+    @property
+    def why(self) -> str:
+        """What is unknown; "" where nothing is."""
+        for side in (self._left, self._right):
+            if isinstance(side, Unknown):
+                return side.why
+        if self.truth is not None or self.leaf is None:
+            return ""
+        if _has_items(self.value):
+            return "; ".join(item.text for item in self.value)
+        return f"{self.leaf.fact} is {self.value!r}, which cannot be compared with {self.expected!r}"
+
+    @property
+    def internal(self) -> bool:
+        """True where a defect of ours is the reason."""
+        return any(isinstance(side, Unknown) and side.internal for side in (self._left, self._right))
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -104,7 +163,7 @@ def _operand(written: Any) -> Operand:
             return Operand(kind, str(name))
     if type(written) is list and any(type(item) is dict for item in written):
         return Operand("list", tuple(_operand(item) for item in written))
-    return Operand("literal", written)
+    return Operand("literal", written, None if isinstance(written, str | list) else Right(written))
 
 
 def leaves(condition: Condition | None) -> Iterator[Leaf]:
@@ -128,8 +187,7 @@ def judge(condition: Condition, context: Context) -> Outcome:
         case Leaf():
             return _judge_leaf(condition, context)
         case Not(part):
-            outcome = judge(part, context)
-            return outcome if outcome.truth is None else outcome._replace(truth=not outcome.truth)
+            return judge(part, context).negated()
         case All(parts):
             return _judge_parts(parts, context, decisive=False)
         case AnyOf(parts):
@@ -147,31 +205,29 @@ def _judge_parts(parts: tuple[Condition, ...], context: Context, *, decisive: bo
         if outcome.truth is None:
             undecided = undecided or outcome
         first = first or outcome
-    return undecided or first or Outcome(not decisive)
+    return undecided or first or Outcome(not decisive, context.subject)
 
 
 def _judge_leaf(leaf: Leaf, context: Context) -> Outcome:
-    left = evaluate(context.subject, leaf.fact)
+    subject = context.subject
+    left = evaluate(subject, leaf.fact)
     if isinstance(left, Unknown):
-        return Outcome(None, leaf, why=left.why, internal=left.internal)
-    definition = context.facts.get(leaf.fact)
-    right = _right_side(leaf.right, definition.unit if definition else "", context)
+        return Outcome(None, subject, leaf, left)
+    right = leaf.right.ready or _right_side(leaf.right, unit_of(leaf.fact), context)
     if isinstance(right, Unknown):
-        return Outcome(None, leaf, left.value, because=left.because, why=right.why, internal=right.internal)
-    comparison = leaf.comparison
-    if right.exactly and comparison in _EXACT:
-        comparison = "is"
-    because = left.because or (Evidence(context.subject.node),)
-    outcome = Outcome(None, leaf, left.value, right.value, because + right.because)
-    if comparison == "empty" and type(left.value) is list and any(isinstance(item, Item) for item in left.value):
-        truth = _items_are_empty(left.value, bool(right.value))
-        why = "; ".join(item.text for item in left.value) if truth is None else ""
-        return outcome._replace(truth=truth, why=why)
+        return Outcome(None, subject, leaf, left, right)
+    comparison = "is" if right.exactly and leaf.comparison in _EXACT else leaf.comparison
+    if comparison == "empty" and _has_items(left.value):
+        return Outcome(_items_are_empty(left.value, bool(right.value)), subject, leaf, left, right)
     try:
-        return outcome._replace(truth=COMPARISONS[comparison](left.value, right.value))
+        truth = COMPARISONS[comparison](left.value, right.value)
     except TypeError:
-        why = f"{leaf.fact} is {left.value!r}, which cannot be compared with {right.value!r}"
-        return outcome._replace(why=why)
+        truth = None
+    return Outcome(truth, subject, leaf, left, right)
+
+
+def _has_items(value: Any) -> bool:
+    return type(value) is list and any(isinstance(item, Item) for item in value)
 
 
 def _items_are_empty(items: list[Any], wanted: bool) -> bool | None:
@@ -181,22 +237,16 @@ def _items_are_empty(items: list[Any], wanted: bool) -> bool | None:
     return not wanted
 
 
-class _Right(NamedTuple):
-    value: Any
-    exactly: bool = False
-    because: tuple[Evidence, ...] = ()
-
-
-def _right_side(operand: Operand, unit: str, context: Context) -> _Right | Unknown:
+def _right_side(operand: Operand, unit: str, context: Context) -> Right | Unknown:
     if operand.kind == "literal":
-        return _Right(to_unit(operand.value, unit))
+        return Right(to_unit(operand.value, unit))
     if operand.kind == "parameter":
         if operand.value not in context.parameters:
             return Unknown(f"the policy has no parameter {operand.value}", internal=True)
-        return _Right(to_unit(context.parameters[operand.value], unit))
+        return Right(to_unit(context.parameters[operand.value], unit))
     if operand.kind == "fact":
         fact = evaluate(context.subject, operand.value)
-        return fact if isinstance(fact, Unknown) else _Right(fact.value, False, fact.because)
+        return fact if isinstance(fact, Unknown) else Right(fact.value, False, fact.because)
     if operand.kind == "plan":
         plan = context.plan
         bound = plan.bound(context.subject, operand.value) if plan else None
@@ -204,7 +254,7 @@ def _right_side(operand: Operand, unit: str, context: Context) -> _Right | Unkno
             return Unknown(f"the plan does not give {operand.value}")
         place = plan.place(context.subject, operand.value)
         because = (Evidence(place, f"plan {plan.plan.name} asks for this"),) if place else ()
-        return _Right(to_unit(bound.value, unit), bound.exactly, because)
+        return Right(to_unit(bound.value, unit), bound.exactly, because)
     values: list[Any] = []
     evidence: tuple[Evidence, ...] = ()
     for part in operand.value:
@@ -213,7 +263,7 @@ def _right_side(operand: Operand, unit: str, context: Context) -> _Right | Unkno
             return right
         values.append(right.value)
         evidence += right.because
-    return _Right(values, False, evidence)
+    return Right(values, False, evidence)
 
 
 # -- comparing ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from infra_audit.deployment import Deployment
@@ -18,7 +18,7 @@ from infra_audit.engine.conditions import Condition, Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
-from infra_audit.facts.registry import Definition, Evidence, Item, Known, evaluate, registered
+from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.source import Span
 from infra_audit.tree import Node
@@ -36,11 +36,10 @@ class Verdict(NamedTuple):
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [])
-    facts = registered()
     run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
     for policy in run:
         for subject in deployment.subjects(policy.subject):
-            context = Context(subject, policy.parameters, deployment.plan, facts)
+            context = Context(subject, policy.parameters, deployment.plan)
             for check in policy.checks:
                 if check.require is not None:
                     _examine(policy, check, check.require, context, verdict)
@@ -69,13 +68,13 @@ def _examine(policy: Policy, check: Check, require: Condition, context: Context,
 
 def _outcome(check: Check, require: Condition, context: Context) -> Outcome | None:
     """What ``where`` and ``require`` come to together; None where there is nothing to say."""
-    chosen = Outcome(True) if check.where is None else judge(check.where, context)
-    if chosen.truth is False:
+    chosen = None if check.where is None else judge(check.where, context)
+    if chosen is not None and chosen.truth is False:
         return None
     required = judge(require, context)
     if required.truth is True:
         return None
-    return chosen if chosen.truth is None else required
+    return chosen if chosen is not None and chosen.truth is None else required
 
 
 class _Reporter:
@@ -120,7 +119,7 @@ class _Reporter:
         subject: tuple[str, str] | None,
     ) -> Finding:
         leaf = outcome.leaf
-        unit = _unit(self.context.facts, leaf.fact) if leaf else ""
+        unit = unit_of(leaf.fact) if leaf else ""
         ref = SubjectRef(*subject) if subject else self.subject.ref
         values: dict[str, tuple[Any, str]] = {
             "subject": (ref.name, ""),
@@ -136,7 +135,7 @@ class _Reporter:
             related.add(evidence.span, evidence.note)
         for name in dict.fromkeys(part.name for part in placeholders(self.check.message) if part.name not in NAMES):
             fact = evaluate(self.subject, name)
-            unit_here = _unit(self.context.facts, name)
+            unit_here = unit_of(name)
             values[name] = (fact.value, unit_here) if isinstance(fact, Known) else ("unknown", "")
             if isinstance(fact, Known) and (leaf is None or name != leaf.fact):
                 for evidence in fact.because[:1]:
@@ -161,11 +160,6 @@ class _Reporter:
 def _items(outcome: Outcome) -> list[Item]:
     """The items of a fact that is a list of them; empty for any other fact."""
     return [item for item in outcome.value if isinstance(item, Item)] if isinstance(outcome.value, list) else []
-
-
-def _unit(facts: Mapping[str, Definition], name: str) -> str:
-    definition = facts.get(name)
-    return definition.unit if definition else ""
 
 
 def _words(fact: str) -> str:

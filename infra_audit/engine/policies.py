@@ -19,6 +19,7 @@ from infra_audit.deployment import Files
 from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, parse
 from infra_audit.engine.templates import NAMES, placeholders
 from infra_audit.errors import ConfigError
+from infra_audit.facts.registry import MODULES, expect
 from infra_audit.finding import Severity
 from infra_audit.plan import Plan
 from infra_audit.readers.yaml import read_yaml
@@ -47,7 +48,7 @@ SUBJECTS = (
 COMPILED = "compiled.json"
 """Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
 
-_FORMAT = 1
+_FORMAT = 2
 _PROSE = frozenset(("why", "references", "cis", "examples"))
 _CHECK_KEYS = ("where", "require", "severity", "message", "fix")
 
@@ -185,6 +186,7 @@ def shipped(folder: str | None = None) -> Shipped:
     """The shipped policies and plans, from the compiled file where that is still true."""
     folder = folder or resources.policies_folder()
     data = _packaged(folder) or _cached(folder)
+    expect(data["facts"])
     policies = {
         entry["id"]: Policy.of(
             entry, pack=entry["pack"], family=entry["family"], file=os.path.join(folder, entry["file"])
@@ -252,7 +254,10 @@ def _compile(folder: str, listing: Iterable[_Entry]) -> str:
         seen[policy.id] = entry.path
         kept = {key: value for key, value in data.items() if key not in _PROSE}
         policies.append({**kept, "pack": parts[0], "family": parts[1], "file": entry.path})
-    return json.dumps({"format": _FORMAT, "policies": policies, "plans": plans}, separators=(",", ":"))
+    from infra_audit.facts.index import index
+
+    data = {"format": _FORMAT, "facts": index(), "policies": policies, "plans": plans}
+    return json.dumps(data, separators=(",", ":"))
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -272,7 +277,7 @@ def _packaged(folder: str) -> Any:
 
 def _cached(folder: str) -> Any:
     listing = _listing(folder)
-    key = [__version__, *map(list, listing)]
+    key = [__version__, list(MODULES), *map(list, listing)]
     for cache in _caches(folder):
         data = _load(os.path.join(cache, COMPILED))
         if data is not None and data.get("key") == key:

@@ -16,7 +16,7 @@ absent key with a defined default is Known(default), resting on the parent node.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from infra_audit.deployment import Subject
@@ -33,8 +33,9 @@ __all__ = [
     "Unknown",
     "definitions",
     "evaluate",
+    "expect",
     "fact",
-    "registered",
+    "unit_of",
     "value_of",
 ]
 
@@ -66,12 +67,7 @@ MODULES = (
     "infra_audit.facts.images",
     "infra_audit.facts.operation",
 )
-
-FAMILIES: dict[str, tuple[str, ...]] = {}
-"""First word of a fact's name → modules that are imported when such a fact is asked for.
-
-For facts that few deployments need, such as those about Prometheus; all others are in MODULES.
-"""
+"""Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
 
 
 class Evidence(NamedTuple):
@@ -162,27 +158,32 @@ def fact(
 
 def definitions() -> dict[str, Definition]:
     """All facts by name."""
-    for family in FAMILIES.values():
-        _import(family)
-    return registered()
-
-
-def registered() -> dict[str, Definition]:
-    """The facts that are known so far: all but those of families that nobody has asked for yet."""
-    _import(MODULES)
+    for module in MODULES:
+        importlib.import_module(module)
     return _definitions
 
 
-def _import(modules: tuple[str, ...]) -> None:
-    for module in modules:
-        importlib.import_module(module)
+_expected: dict[str, str] = {}
 
 
-def _definition(name: str) -> Definition | None:
-    """A fact by its name, from its family or from everywhere."""
-    if name not in _definitions:
-        _import(FAMILIES.get(name.partition(".")[0], ()))
+def expect(modules: Mapping[str, str]) -> None:
+    """Tell which module registers which fact, so that asking for a fact imports no other module.
+
+    A hint alone: a fact that is not where it is expected is looked for in all MODULES.
+    """
+    _expected.update(modules)
+
+
+def _find(name: str) -> Definition | None:
+    if name in _expected:
+        importlib.import_module(_expected[name])
     return _definitions.get(name) or definitions().get(name)
+
+
+def unit_of(name: str) -> str:
+    """The unit of a fact; "" where it has none or nobody has asked for the fact yet."""
+    definition = _definitions.get(name)
+    return "" if definition is None else definition.unit
 
 
 def evaluate(subject: Subject, name: str) -> Fact[Any]:
@@ -190,7 +191,7 @@ def evaluate(subject: Subject, name: str) -> Fact[Any]:
     cached = subject.cache.get(name)
     if cached is not None:
         return cached  # type: ignore[no-any-return]
-    definition = _definitions.get(name) or _definition(name)
+    definition = _definitions.get(name) or _find(name)
     if definition is None:
         raise UsageError(f"unknown fact {name}")
     owner = subject
