@@ -179,10 +179,9 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
 def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
     """The scalar in its canonical form; unknown where Compose refuses it."""
     value = node.value
-    refused = node.with_value(HOLE, Hop("refused", dotted(path), node.place))
     if type(value) not in leaf.types:
         _wrong_type(node, leaf, path, problems)
-        return refused
+        return _refused(node, path)
     if type(value) is str and HOLE in value:
         return node
     try:
@@ -190,8 +189,12 @@ def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
         _check_bounds(cast, value, leaf)
     except Invalid as error:
         problems.refuse(node, path, f"{dotted(path)}: {error.message}")
-        return refused
+        return _refused(node, path)
     return node if cast is value else node.with_value(cast)
+
+
+def _refused(node: Node, path: Path) -> Node:
+    return node.with_value(HOLE, Hop("refused", dotted(path), node.place))
 
 
 def _check_bounds(cast: Any, value: Any, leaf: Leaf) -> None:

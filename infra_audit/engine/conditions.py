@@ -312,10 +312,13 @@ def _one_of(left: Any, right: Any) -> bool:
     return any(_same(left, item) for item in right)
 
 
+_COLLECTIONS = (list, tuple, set, frozenset, dict)
+
+
 def _entries(value: Any) -> list[Any]:
     if value is None:
         return []
-    return list(value) if isinstance(value, list | tuple | set | frozenset | dict) else [value]
+    return list(value) if isinstance(value, _COLLECTIONS) else [value]
 
 
 def _matches(left: Any, right: Any) -> bool:

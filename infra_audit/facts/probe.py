@@ -51,8 +51,14 @@ _FORMS: dict[str, Form] = {"CMD": "exec", "CMD-SHELL": "shell", "NONE": "off"}
 
 
 def probe_of(service: Subject) -> Probe | None:
-    """The test that the files give a service, or None where they give none."""
-    node = service.node.get("healthcheck", "test")
+    """The test that the files give a service, or None where they give none; read once."""
+    if "(probe)" not in service.cache:
+        service.cache["(probe)"] = _read(service.node.get("healthcheck", "test"))
+    known: Probe | None = service.cache["(probe)"]
+    return known
+
+
+def _read(node: Node | None) -> Probe | None:
     if node is None or not node.entries():
         return None
     words = tuple(Word(str(entry.value), entry) for entry in node.entries())

@@ -197,11 +197,10 @@ def localhost_targets(service: Subject) -> Fact[list[Item]]:
     topology = topology_of(service.deployment)
     if topology.attachment(service).kind != "networks":
         return Known([])
-    mine = local_ports(service)
     items: list[Item] = []
     for reference in references_of(service):
         port = reference.port
-        if reference.host.lower() not in _LOCALHOST or port is None or port in mine:
+        if reference.host.lower() not in _LOCALHOST or port is None or port in local_ports(service):
             continue
         if reference.key == "command" and reference.form != "url":
             continue

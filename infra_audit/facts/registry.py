@@ -88,7 +88,7 @@ class Known(Generic[T_co]):
 
     def __init__(self, value: T_co, *because: Node | Span | Evidence) -> None:
         self.value = value
-        self.because = tuple(item if isinstance(item, Evidence) else Evidence(item) for item in because)
+        self.because = tuple([item if type(item) is Evidence else Evidence(item) for item in because])  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"Known({self.value!r})"

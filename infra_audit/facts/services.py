@@ -288,8 +288,11 @@ def for_swarm(deployment: Subject) -> Fact[bool]:
 
 
 def _waited_for_completion(deployment: Deployment) -> dict[str, Node]:
-    """Services that others wait to see completed, with the node of the first such condition."""
-    waiting: dict[str, Node] = {}
+    """Services that others wait to see completed, with the node of the first such condition; computed once."""
+    known = deployment.root.cache.get("(waited for)")
+    if isinstance(known, dict):
+        return known
+    waiting: dict[str, Node] = deployment.root.cache.setdefault("(waited for)", {})
     for dependency in deployment.subjects("dependency"):
         condition = dependency.node.get("condition")
         if condition is not None and condition.value == "service_completed_successfully":
