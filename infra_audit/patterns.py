@@ -13,13 +13,18 @@ __all__ = ["Pattern"]
 
 
 class Pattern:
-    """A regular expression with the methods of ``re.Pattern[str]`` that are in use here."""
+    """A regular expression with the methods of ``re.Pattern[str]`` that are in use here.
 
-    __slots__ = ("_compiled", "_flags", "_text")
+    ``hints``: pieces of which every match holds at least one. A text without them is not searched,
+    and where no text has them the expression is never compiled.
+    """
 
-    def __init__(self, text: str, flags: int = 0) -> None:
+    __slots__ = ("_compiled", "_flags", "_hints", "_text")
+
+    def __init__(self, text: str, flags: int = 0, hints: tuple[str, ...] = ()) -> None:
         self._text = text
         self._flags = flags
+        self._hints = hints
         self._compiled: re.Pattern[str] | None = None
 
     def __repr__(self) -> str:
@@ -31,20 +36,24 @@ class Pattern:
             self._compiled = re.compile(self._text, self._flags)
         return self._compiled
 
+    def may_match(self, text: str) -> bool:
+        """False where the hints show that the text holds no match."""
+        return not self._hints or any(hint in text for hint in self._hints)
+
     def match(self, text: str, start: int = 0) -> re.Match[str] | None:
-        return self.compiled.match(text, start)
+        return self.compiled.match(text, start) if self.may_match(text) else None
 
     def fullmatch(self, text: str) -> re.Match[str] | None:
-        return self.compiled.fullmatch(text)
+        return self.compiled.fullmatch(text) if self.may_match(text) else None
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
-        return self.compiled.search(text, start)
+        return self.compiled.search(text, start) if self.may_match(text) else None
 
     def finditer(self, text: str) -> Iterator[re.Match[str]]:
-        return self.compiled.finditer(text)
+        return self.compiled.finditer(text) if self.may_match(text) else iter(())
 
     def findall(self, text: str) -> list[str]:
-        return self.compiled.findall(text)
+        return self.compiled.findall(text) if self.may_match(text) else []
 
     def sub(self, by: str | Callable[[re.Match[str]], str], text: str) -> str:
-        return self.compiled.sub(by, text)
+        return self.compiled.sub(by, text) if self.may_match(text) else text

@@ -11,13 +11,13 @@ findings themselves.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from infra_audit.finding import Finding, Severity, SubjectRef, Suppression
 from infra_audit.hints import nearest
+from infra_audit.patterns import Pattern
 from infra_audit.source import Source, Span
 
 __all__ = ["UNUSED", "WITHOUT_REASON", "Ignore", "Ignores", "inline_ignores"]
@@ -25,9 +25,9 @@ __all__ = ["UNUSED", "WITHOUT_REASON", "Ignore", "Ignores", "inline_ignores"]
 WITHOUT_REASON = "ignore-without-reason"
 UNUSED = "ignore-unused"
 
-_MARK = "infra-audit:"
-_DIRECTIVE = re.compile(
-    r"(?:(?<=\s)|(?<![^\n]))#\s*infra-audit:\s*ignore(?:\[([^\]\n]*)\])?[ \t:,-]*([^\n\r]*?)(?=\s#\s|[\r\n]|$)"
+_DIRECTIVE = Pattern(
+    r"(?:(?<=\s)|(?<![^\n]))#\s*infra-audit:\s*ignore(?:\[([^\]\n]*)\])?[ \t:,-]*([^\n\r]*?)(?=\s#\s|[\r\n]|$)",
+    hints=("infra-audit:",),
 )
 
 
@@ -61,8 +61,6 @@ class Ignore(NamedTuple):
 
 def inline_ignores(source: Source) -> Iterator[Ignore]:
     """The ignores that a file's comments hold, one for each policy that they name."""
-    if _MARK not in source.text:
-        return
     for match in _DIRECTIVE.finditer(source.text):
         span = source.span(match.start(), match.end())
         line = span.line

@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra_audit.compose import canonical, load
+from infra_audit.compose import load
+from infra_audit.compose.canonical import canonical
 from infra_audit.errors import InfraAuditError
 
 ORACLE_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent"}

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra_audit.compose import canonical, load
+from infra_audit.compose import load
+from infra_audit.compose.canonical import canonical
 from infra_audit.errors import InfraAuditError
 
 __all__ = ["ENVIRONMENT", "Answer", "Question", "binary"]

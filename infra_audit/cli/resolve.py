@@ -13,7 +13,8 @@ from infra_audit.audit import Request
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.options import format_option, request_options
 from infra_audit.cli.output import write
-from infra_audit.compose import canonical, discover, load, usual
+from infra_audit.compose import discover, load, usual
+from infra_audit.compose.canonical import canonical
 from infra_audit.errors import UsageError
 from infra_audit.source import display_path
 

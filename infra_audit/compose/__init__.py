@@ -1,11 +1,10 @@
 """Docker Compose files to deployments, exactly as Docker Compose reads them.
 
 ``discover`` says which files make up which deployment, ``load`` reads them into one effective tree,
-``canonical`` prints that tree as Compose's own JSON.
+``canonical.canonical`` prints that tree as Compose's own JSON.
 """
 
-from infra_audit.compose.canonical import canonical
 from infra_audit.compose.discover import DeploymentSpec, discover, usual
 from infra_audit.compose.load import load
 
-__all__ = ["DeploymentSpec", "canonical", "discover", "load", "usual"]
+__all__ = ["DeploymentSpec", "discover", "load", "usual"]

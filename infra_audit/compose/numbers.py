@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import struct
-from decimal import Decimal
 
 __all__ = ["as_text", "parse_float", "parse_integer", "shortest_float32"]
 
@@ -27,6 +26,8 @@ def as_text(value: str | int | float | bool | None) -> str:
 def _float_text(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"
+    from decimal import Decimal  # few files hold a fraction that must be printed
+
     sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
     text = "".join(map(str, digits))
     exponent = Decimal(repr(value)).adjusted()

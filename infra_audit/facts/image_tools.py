@@ -31,8 +31,8 @@ class _Rule(NamedTuple):
     lacks: frozenset[str]
 
 
-def _rule(repositories: str, tags: str, lacks: frozenset[str]) -> _Rule:
-    return _Rule(Pattern(rf"(?:{repositories})\Z"), Pattern(tags), lacks)
+def _rule(repositories: str, tags: str, lacks: frozenset[str], hints: tuple[str, ...] = ()) -> _Rule:
+    return _Rule(Pattern(rf"(?:{repositories})\Z", hints=hints or tuple(repositories.split("|"))), Pattern(tags), lacks)
 
 
 _ALPINE = r"alpine"
@@ -54,11 +54,17 @@ _RULES = (
         r"|(?:quay\.io/)?prometheuscommunity/postgres-exporter",
         _ANY,
         _BUSYBOX,
+        ("prom/", "prometheus"),
     ),
-    _rule(r"(?:prom|quay\.io/prometheus)/\S+", r"distroless", SHELL_TOOLS),
-    _rule(r"gcr\.io/distroless/\S+", r"\A(?!.*debug)", SHELL_TOOLS),
+    _rule(r"(?:prom|quay\.io/prometheus)/\S+", r"distroless", SHELL_TOOLS, ("prom/", "prometheus/")),
+    _rule(r"gcr\.io/distroless/\S+", r"\A(?!.*debug)", SHELL_TOOLS, ("distroless/",)),
     _rule(r"scratch", _ANY, SHELL_TOOLS),
-    _rule(r"oliver006/redis_exporter|portainer/portainer-[ce]e|nats", _NOT_ALPINE, SHELL_TOOLS),
+    _rule(
+        r"oliver006/redis_exporter|portainer/portainer-[ce]e|nats",
+        _NOT_ALPINE,
+        SHELL_TOOLS,
+        ("redis_exporter", "portainer", "nats"),
+    ),
     _rule(r"containrrr/watchtower", _ANY, SHELL_TOOLS),
 )
 

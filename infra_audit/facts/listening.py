@@ -35,13 +35,16 @@ class _Asked(NamedTuple):
 _PORT = r"(?P<port>\d+|\$\{?\w+(?::-?\d+)?\}?|\ue000)"
 _PATH = r"(?P<path>/[^\s'\"`)>|;,]*)?"
 _LOCAL = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?HOSTNAME\}?|\$\(hostname\)"
-_TCP = Pattern(rf"/dev/tcp/(?:{_LOCAL})/{_PORT}")
-_NETCAT = Pattern(rf"\b(?:nc|ncat|netcat)\b[^|;&]*?\s(?:{_LOCAL})\s+{_PORT}")
+_TCP = Pattern(rf"/dev/tcp/(?:{_LOCAL})/{_PORT}", hints=("/dev/tcp/",))
+_NETCAT = Pattern(rf"\b(?:nc|ncat|netcat)\b[^|;&]*?\s(?:{_LOCAL})\s+{_PORT}", hints=("nc", "netcat"))
 
 
-_URL = Pattern(rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?P<host>{_LOCAL}|\w[\w.\-]*)(?::{_PORT})?(?![\w.:]){_PATH}")
+_URL = Pattern(
+    rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?P<host>{_LOCAL}|\w[\w.\-]*)(?::{_PORT})?(?![\w.:]){_PATH}",
+    hints=("://",),
+)
 _SELF = Pattern(_LOCAL)
-_BARE = Pattern(rf"\b(?:curl|wget)\b[^|;&]*?\s['\"]?(?:{_LOCAL})(?::{_PORT})?(?![\w.:]){_PATH}")
+_BARE = Pattern(rf"\b(?:curl|wget)\b[^|;&]*?\s['\"]?(?:{_LOCAL})(?::{_PORT})?(?![\w.:]){_PATH}", hints=("curl", "wget"))
 
 
 def _asked(service: Subject) -> _Asked | None:

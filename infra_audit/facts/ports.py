@@ -46,9 +46,10 @@ _ENVIRONMENT = {
 """Products whose ports only an option or one of these variables changes, and no file that people mount."""
 
 _OPTION = Pattern(
-    r"--?(?:web\.listen-address|port|p|http-port|listen|listen-address|http\.port|bind_ip|l)(?:=(?P<value>.*))?\Z"
+    r"--?(?:web\.listen-address|port|p|http-port|listen|listen-address|http\.port|bind_ip|l)(?:=(?P<value>.*))?\Z",
+    hints=("-",),
 )
-_SETTING = Pattern(r"port\s*=\s*(?P<port>[0-9]+)\Z")
+_SETTING = Pattern(r"port\s*=\s*(?P<port>[0-9]+)\Z", hints=("=",))
 _PORT_AT_END = Pattern(r"(?:\A|:)(?P<port>[0-9]{1,5})\Z")
 _MAIN = {
     "postgres": (5432,),

@@ -57,13 +57,17 @@ DEFAULT_SCHEME_PORTS = {
 }
 """Ports that a URL means when it names none."""
 
-_URL = Pattern(r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://(?P<authority>[^\s/?#\"'<>;()\\|`]+)")
+_URL = Pattern(
+    r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://(?P<authority>[^\s/?#\"'<>;()\\|`]+)", hints=("://",)
+)
 _HOST = r"(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?)"
 _HOST_PORT = Pattern(rf"{_HOST}(?::(?P<port>[0-9]{{1,5}}))?\Z")
-_ADDRESS = Pattern(rf"{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*)?\Z")
-_GO_DSN = Pattern(rf"@(?:tcp|tcp4)\({_HOST}(?::(?P<port>[0-9]{{1,5}}))?\)")
+_ADDRESS = Pattern(rf"{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*)?\Z", hints=(":",))
+_GO_DSN = Pattern(rf"@(?:tcp|tcp4)\({_HOST}(?::(?P<port>[0-9]{{1,5}}))?\)", hints=("@tcp",))
 _KEY_VALUE = Pattern(
-    rf"(?:\A|[\s;])(?:host|server|data source|addr)\s*=\s*(?:tcp:)?{_HOST}(?=[\s;,:]|\Z)", re.IGNORECASE
+    rf"(?:\A|[\s;])(?:host|server|data source|addr)\s*=\s*(?:tcp:)?{_HOST}(?=[\s;,:]|\Z)",
+    re.IGNORECASE,
+    hints=("=",),
 )
 _KEY_VALUE_PORT = Pattern(r"(?:\A|[\s;])port\s*=\s*(?P<port>[0-9]{1,5})(?=[\s;]|\Z)", re.IGNORECASE)
 _NAME = Pattern(rf"{_HOST}\Z")

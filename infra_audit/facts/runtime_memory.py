@@ -47,16 +47,18 @@ def _postgres_size(text: str) -> int | None:
 
 
 _JVM = (
-    _Setting("the JVM's heap (-Xmx)", Pattern(r"(?<!\S)-Xmx(?P<value>\d+[kKmMgGtT]?)(?!\S)"), parse_bytes),
+    _Setting(
+        "the JVM's heap (-Xmx)", Pattern(r"(?<!\S)-Xmx(?P<value>\d+[kKmMgGtT]?)(?!\S)", hints=("-Xmx",)), parse_bytes
+    ),
     _Setting(
         "the JVM's heap (MaxHeapSize)",
-        Pattern(r"(?<!\S)-XX:MaxHeapSize=(?P<value>\d+[kKmMgGtT]?)(?!\S)"),
+        Pattern(r"(?<!\S)-XX:MaxHeapSize=(?P<value>\d+[kKmMgGtT]?)(?!\S)", hints=("-XX:MaxHeapSize",)),
         parse_bytes,
     ),
 )
 _NODE = _Setting(
     "Node's old space (--max-old-space-size)",
-    Pattern(r"(?<!\S)--max[-_]old[-_]space[-_]size[= ](?P<value>\d+)(?!\S)"),
+    Pattern(r"(?<!\S)--max[-_]old[-_]space[-_]size[= ](?P<value>\d+)(?!\S)", hints=("--max",)),
     _times(_MIB),
 )
 _IN_TEXTS = (*_JVM, _NODE)
@@ -65,15 +67,19 @@ _IN_TEXTS = (*_JVM, _NODE)
 _WORD_SIZE = r"(?P<value>'?\d+(?:\s?[kKMGT]i?B|[kKMGT])?'?)(?!\S)"
 _IN_COMMANDS = (
     *_IN_TEXTS,
-    _Setting("shared_buffers", Pattern(rf"(?<![\w.])shared_buffers\s*=\s*{_WORD_SIZE}"), _postgres_size),
+    _Setting(
+        "shared_buffers",
+        Pattern(rf"(?<![\w.])shared_buffers\s*=\s*{_WORD_SIZE}", hints=("shared_buffers",)),
+        _postgres_size,
+    ),
     _Setting(
         "innodb_buffer_pool_size",
-        Pattern(rf"(?<!\S)--innodb[-_]buffer[-_]pool[-_]size[= ]{_WORD_SIZE}"),
+        Pattern(rf"(?<!\S)--innodb[-_]buffer[-_]pool[-_]size[= ]{_WORD_SIZE}", hints=("--innodb",)),
         parse_bytes,
     ),
     _Setting(
         "WiredTiger's cache",
-        Pattern(r"(?<!\S)--wiredTigerCacheSizeGB[= ](?P<value>\d+(?:\.\d+)?)(?!\S)"),
+        Pattern(r"(?<!\S)--wiredTigerCacheSizeGB[= ](?P<value>\d+(?:\.\d+)?)(?!\S)", hints=("--wiredTiger",)),
         _times(_GIB),
     ),
 )

@@ -20,9 +20,9 @@ OPERATORS = ("&&", "||", ";;", "|&", "&", "|", ";", "\n")
 
 _KEYWORDS = frozenset(("if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "{", "}", "time"))
 _PREFIXES = frozenset(("exec", "command", "env"))
-_ASSIGNMENT = Pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
-_REDIRECTION = Pattern(r"(?:[0-9]*|&)(?:>>|>&|<&|<<<|<<|<>|>\||>|<)")
-_SCRIPT_OPTION = Pattern(r"-[a-z]*c\Z")
+_ASSIGNMENT = Pattern(r"[A-Za-z_][A-Za-z0-9_]*=", hints=("=",))
+_REDIRECTION = Pattern(r"(?:[0-9]*|&)(?:>>|>&|<&|<<<|<<|<>|>\||>|<)", hints=("<", ">"))
+_SCRIPT_OPTION = Pattern(r"-[a-z]*c\Z", hints=("-",))
 
 
 class Piece(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from typing import NamedTuple
 
 __all__ = ["Look", "Style", "cell_width", "count", "printable", "wrap"]
@@ -48,6 +47,8 @@ def cell_width(char: str) -> int:
     """Terminal columns of a printable character: 0 for combining marks, 2 for wide ones, else 1."""
     if char < "\u0300":
         return 1
+    import unicodedata
+
     if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -10,7 +10,8 @@ import os
 import tempfile
 from collections.abc import Callable
 
-from infra_audit.compose import canonical, load
+from infra_audit.compose import load
+from infra_audit.compose.canonical import canonical
 from infra_audit.compose.interpolate import TemplateError, Variable, substitute
 from infra_audit.compose.words import command_words
 from infra_audit.errors import InfraAuditError, ReadError
