@@ -10,21 +10,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from infra_audit.deployment import Deployment, Files, Subject
-from infra_audit.engine.config import Config, DeploymentConfig, Rule, apply_rules, find_config, read_config
+from infra_audit.engine.config import (
+    Config,
+    DeploymentConfig,
+    PathConfig,
+    Rule,
+    apply_rules,
+    ended,
+    find_config,
+    read_config,
+)
 from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
 from infra_audit.engine.prose import describe
 from infra_audit.errors import ConfigError, InfraAuditError, ReadError, UsageError
 from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
-from infra_audit.finding import DeploymentInfo, Report
+from infra_audit.finding import DeploymentInfo, Finding, Report
 from infra_audit.hints import did_you_mean
 from infra_audit.plan import Plan, bind
+from infra_audit.reports.terminal import count
 from infra_audit.source import display_path
 from infra_audit.suppress import UNUSED, WITHOUT_REASON, Ignores
+
+if TYPE_CHECKING:  # few runs need them
+    from infra_audit.baseline import Baseline
+    from infra_audit.changes import Changes
 
 __all__ = [
     "DEFAULT_PLAN",
@@ -49,7 +63,8 @@ class Request(NamedTuple):
     deployment, in merge order. ``profiles``: active profiles, None for all. ``environ``: variables
     that win over env files. ``plan``: a plan's name, file, or "none"; None lets the configuration and
     the deployment decide. ``policies``: only these, also where they are off by default.
-    ``config``: a configuration file instead of the one that is found.
+    ``config``: a configuration file instead of the one that is found. ``baseline``: the findings that
+    are known. ``changes``: only findings on these lines are wanted.
     """
 
     paths: tuple[str, ...] = (".",)
@@ -63,6 +78,8 @@ class Request(NamedTuple):
     policies: tuple[str, ...] = ()
     config: str | None = None
     use_config: bool = True
+    baseline: Baseline | None = None
+    changes: Changes | None = None
 
 
 class Opened(NamedTuple):
@@ -98,7 +115,8 @@ def deployments(request: Request) -> Iterator[Opened]:
         for opened in from_files(part, config):
             if isinstance(opened.result, Deployment):
                 _complete(opened.result, config)
-                bind_plan(opened.result, request.plan or opened.plan or config.plan, config, stock)
+                scoped = _scoped(config, opened.result)
+                bind_plan(opened.result, request.plan or opened.plan or scoped.plan or config.plan, config, stock)
             yield opened
 
 
@@ -121,17 +139,21 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
         deployment = _complete(opened.result, config)
         if any(info.name == deployment.name for info in report.deployments):
             deployment.name = f"{deployment.name} ({display_path(deployment.folder)})"
-        prepared = prepare(apply_rules(policies, opened.rules), request.policies)
-        why = bind_plan(deployment, request.plan or opened.plan or config.plan, config, stock)
+        scoped = _scoped(config, deployment)
+        rules = (*scoped.rules, *opened.rules)
+        prepared = prepare(apply_rules(policies, rules), request.policies)
+        why = bind_plan(deployment, request.plan or opened.plan or scoped.plan or config.plan, config, stock)
         verdict = examine(deployment, prepared)
         ignores.read(deployment.reader.sources, deployment.name)
         ignores.apply(verdict.findings)
-        findings = condense(deployment, prepared, without_covered(prepared, verdict.findings))
+        known = _known(request, verdict.findings, deployment)
+        findings, unchanged = _changed(request.changes, without_covered(prepared, verdict.findings))
+        findings = condense(deployment, prepared, findings)
         ignores.apply(finding for finding in findings if finding.suppressed is None)
         report.findings.extend(findings)
         report.gaps.extend(verdict.gaps)
-        notes = (*opened.notes, *([why] if why else []))
-        report.deployments.append(DeploymentInfo(deployment.name, deployment.source, deployment.files, notes))
+        notes = filter(None, (*opened.notes, why, *ended((*config.rules, *rules)), known, unchanged))
+        report.deployments.append(DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes)))
         ran |= {policy.id for policy in prepared if policy.enabled and (not policy.live or deployment.source == "live")}
     _judge_ignores(request, config, policies, ignores, ran, report)
 
@@ -142,17 +164,48 @@ def _complete(deployment: Deployment, config: Config) -> Deployment:
     return attach(deployment)
 
 
+def _scoped(config: Config, deployment: Deployment) -> PathConfig:
+    """What the configuration says about the path of a deployment."""
+    return config.scoped(deployment.files[0]) if config.paths and deployment.files else PathConfig("")
+
+
+def _known(request: Request, findings: Iterable[Finding], deployment: Deployment) -> str:
+    """Marks what the baseline knows; returns the line that the report says about it."""
+    baseline = request.baseline
+    if baseline is None:
+        return ""
+    hidden, fixed = baseline.apply(findings, deployment.name, deployment.files)
+    parts = [f"{count(hidden, 'known finding')} in the baseline"] if hidden else []
+    if fixed and not request.policies:
+        parts.append(f"{fixed} of the baseline fixed, `infra-audit baseline --update` drops them")
+    return "; ".join(parts)
+
+
+def _changed(changes: Changes | None, findings: list[Finding]) -> tuple[list[Finding], str]:
+    """The findings on changed lines, and the line that the report says about the others."""
+    if changes is None:
+        return findings, ""
+    kept = [finding for finding in findings if changes.touch(finding)]
+    left = sum(finding.suppressed is None for finding in findings) - sum(one.suppressed is None for one in kept)
+    said = f"{count(left, 'finding')} left out: their lines did not change since {changes.revision}" if left else ""
+    return kept, said
+
+
 def _judge_ignores(
     request: Request, config: Config, policies: Sequence[Policy], ignores: Ignores, ran: set[str], report: Report
 ) -> None:
     """The two policies about ignores themselves, which need the whole run to be known."""
     by_id = {policy.id: policy for policy in prepare(policies, request.policies) if policy.enabled}
     without_reason, unused = by_id.get(WITHOUT_REASON), by_id.get(UNUSED)
+    found: list[Finding] = []
     if without_reason is not None:
-        report.findings.extend(ignores.without_reason(without_reason.severity))
+        found.extend(ignores.without_reason(without_reason.severity))
     if unused is not None:
         whole = not request.files and _covers(request.paths, config.folder)
-        report.findings.extend(ignores.unused(unused.severity, ran, {policy.id for policy in policies}, whole=whole))
+        found.extend(ignores.unused(unused.severity, ran, {policy.id for policy in policies}, whole=whole))
+    if request.baseline is not None:
+        request.baseline.apply(found, "ignores", ())
+    report.findings.extend(_changed(request.changes, found)[0])
 
 
 def _covers(paths: Iterable[str], folder: str) -> bool:
@@ -211,6 +264,10 @@ def _policies(request: Request, config: Config, stock: Shipped) -> list[Policy]:
     for name in request.policies:
         if name not in policies:
             raise UsageError(f"no policy is called {name}{did_you_mean(name, policies)}")
+    for entry in config.paths:
+        apply_rules(
+            policies.values(), entry.rules
+        )  # what a path misspells is told, whether or not something lies there
     return apply_rules(policies.values(), config.rules)
 
 

@@ -88,10 +88,14 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits, the same for the same policy, subject and evidence."""
+        """16 hex digits, the same for the same policy, subject and evidence.
+
+        A deployment's name is left out: it may be that of the folder that somebody cloned into.
+        """
         import hashlib  # costs more than a report without fingerprints needs
 
-        text = "\0".join((self.policy, self.subject.kind, self.subject.name, self.evidence))
+        kind, name = self.subject
+        text = "\0".join((self.policy, kind, "" if kind == "deployment" else name, self.evidence))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -5,22 +5,24 @@ Inline, in any file of a deployment, on the finding's line or alone on the line 
     privileged: true   # infra-audit: ignore[privileged] reads the host's cgroups
 
 In ``.infra-audit.yaml``, by policy and subject. A suppressed finding stays in the report with who
-suppressed it and why. An ignore without a reason, and one that no longer hides anything, are
-findings themselves.
+suppressed it and why. An ignore may end: ``ignore[privileged] until 2027-01-31 reason``; after that
+day the finding counts again and says so. An ignore without a reason, and one that no longer hides
+anything, are findings themselves.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from infra_audit.finding import Finding, Severity, SubjectRef, Suppression
+from infra_audit.finding import Finding, Related, Severity, SubjectRef, Suppression
 from infra_audit.hints import nearest
 from infra_audit.patterns import Pattern
 from infra_audit.source import Source, Span
 
-__all__ = ["UNUSED", "WITHOUT_REASON", "Ignore", "Ignores", "inline_ignores"]
+__all__ = ["UNUSED", "WITHOUT_REASON", "Ignore", "Ignores", "inline_ignores", "is_date", "is_over"]
 
 WITHOUT_REASON = "ignore-without-reason"
 UNUSED = "ignore-unused"
@@ -29,6 +31,20 @@ _DIRECTIVE = Pattern(
     r"(?:(?<=\s)|(?<![^\n]))#\s*infra-audit:\s*ignore(?:\[([^\]\n]*)\])?[ \t:,-]*([^\n\r]*?)(?=\s#\s|[\r\n]|$)",
     hints=("infra-audit:",),
 )
+_UNTIL = Pattern(r"until\s+(\d[\d-]*)[ \t:,;-]*")
+
+
+def is_date(text: str) -> bool:
+    """True for a day written as 2027-01-31."""
+    try:
+        return time.strftime("%Y-%m-%d", time.strptime(text, "%Y-%m-%d")) == text
+    except ValueError:
+        return False
+
+
+def is_over(until: str) -> bool:
+    """True after the day until which something holds; "" holds for ever."""
+    return bool(until) and time.strftime("%Y-%m-%d") > until
 
 
 class Ignore(NamedTuple):
@@ -36,7 +52,8 @@ class Ignore(NamedTuple):
 
     ``span``: where it is written; inline it covers ``lines`` of that file. ``lines`` is empty for an
     ignore of the configuration, which covers the ``subject`` (a glob) wherever it stands, in the
-    ``deployment`` (a glob).
+    ``deployment`` (a glob) and, where ``path`` is set, in the files that this glob of an absolute path fits.
+    ``until``: the last day that it holds, such as 2027-01-31.
     """
 
     policy: str
@@ -45,6 +62,8 @@ class Ignore(NamedTuple):
     lines: tuple[int, ...] = ()
     subject: str = "*"
     deployment: str = "*"
+    path: str = ""
+    until: str = ""
 
     @property
     def key(self) -> tuple[str, int, int, str]:
@@ -56,6 +75,8 @@ class Ignore(NamedTuple):
         if self.lines:
             file, line = _file_line(finding.place)
             return file == _file_line(self.span)[0] and line in self.lines
+        if self.path and not fnmatchcase(_file_line(finding.place)[0], self.path):
+            return False
         return fnmatchcase(finding.subject.name, self.subject) and fnmatchcase(finding.deployment, self.deployment)
 
 
@@ -67,8 +88,10 @@ def inline_ignores(source: Source) -> Iterator[Ignore]:
         alone = not source.line(line)[: span.column - 1].strip()
         lines = (line, _next_line(source, line)) if alone else (line,)
         ids = [name.strip() for name in (match[1] or "").split(",")]
+        reason = match[2].strip()
+        ends = _UNTIL.match(reason)
         for policy in filter(None, ids) if any(ids) else ("*",):
-            yield Ignore(policy, match[2].strip(), span, lines)
+            yield Ignore(policy, reason[ends.end() :] if ends else reason, span, lines, until=ends[1] if ends else "")
 
 
 def _next_line(source: Source, line: int) -> int:
@@ -109,17 +132,30 @@ class Ignores:
             for ignore in every:
                 if ignore.covers(finding):
                     self._used.add(ignore.key)
+                    if is_over(ignore.until):
+                        over = Related(ignore.span, f"this ignore ended on {ignore.until}")
+                        finding.related += (over,) if over not in finding.related else ()
+                        continue
                     finding.suppressed = finding.suppressed or Suppression(
                         str(ignore.span), ignore.reason, bool(ignore.lines)
                     )
 
     def without_reason(self, severity: Severity) -> Iterator[Finding]:
-        """One finding for each inline ignore that says no reason (the configuration demands one)."""
+        """One finding for each inline ignore that says no reason, or ends on a day that does not exist.
+
+        The configuration demands both when it is read.
+        """
         told: set[tuple[str, int]] = set()
         for key, ignore in self._inline.items():
-            if not ignore.reason and _file_line(ignore.span) not in told:
-                told.add(_file_line(ignore.span))
+            if _file_line(ignore.span) in told:
+                continue
+            message = ""
+            if ignore.until and not is_date(ignore.until):
+                message = f"{ignore.until} is no day; write one as 2027-01-31"
+            elif not ignore.reason:
                 message = "this ignore gives no reason; say after it why the finding may stay"
+            if message:
+                told.add(_file_line(ignore.span))
                 yield _finding(WITHOUT_REASON, severity, ignore, self._met[key], message)
 
     def unused(

@@ -17,7 +17,7 @@ LAYERS = (
     ("tree",),
     ("units", "finding", "patterns", "resources"),
     ("deployment", "secrets"),
-    ("plan", "suppress"),
+    ("plan", "suppress", "baseline", "changes"),
     ("readers", "reports"),
     ("compose", "live", "monitoring"),
     ("facts",),

@@ -6,6 +6,7 @@ import click
 
 from infra_audit.audit import Request, audit, deployments
 from infra_audit.cli.app import COMMANDS
+from infra_audit.cli.choose import find_baseline, folder_of
 from infra_audit.cli.door import NOT_DONE, tell
 from infra_audit.cli.options import color_options, plan_option, request_options
 from infra_audit.cli.output import destinations, look_for, write
@@ -22,6 +23,12 @@ __all__ = ["command"]
 @request_options()
 @plan_option
 @click.option("--policy", "policies", multiple=True, metavar="ID", help="Only this policy (repeatable).")
+@click.option(
+    "--baseline",
+    metavar="FILE|none",
+    help="The known findings. Default: the .infra-audit-baseline.json found from the checked path upwards.",
+)
+@click.option("--since", metavar="REV", help="Only findings on lines that changed since this revision of git.")
 @click.option(
     "--fail-on",
     type=click.Choice([*(severity.name for severity in reversed(Severity)), "never"]),
@@ -50,6 +57,8 @@ def command(
     request: Request,
     plan: str | None,
     policies: tuple[str, ...],
+    baseline: str | None,
+    since: str | None,
     fail_on: str,
     form: str | None,
     outputs: tuple[str, ...],
@@ -70,6 +79,12 @@ def command(
     if only_list:
         return _list(request)
     wanted = destinations(form, outputs)
+    if baseline != "none":
+        request = request._replace(baseline=find_baseline(baseline, request))
+    if since is not None:
+        from infra_audit.changes import Changes  # starts processes
+
+        request = request._replace(changes=Changes(since, folder_of(request)))
     report = audit(request)
     for each in wanted:
         write(reporter(each.format)(report, look_for(each.file, color, width)), each.file)

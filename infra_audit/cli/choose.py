@@ -1,12 +1,42 @@
-"""The one deployment that a command speaks about."""
+"""What a command speaks about: the one deployment, the baseline that counts for it."""
 
 from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
 
 from infra_audit.audit import Request, deployments
 from infra_audit.deployment import Deployment
 from infra_audit.errors import InfraAuditError, UsageError
 
-__all__ = ["the_deployment"]
+if TYPE_CHECKING:
+    from infra_audit.baseline import Baseline
+
+__all__ = ["BASELINE_NAME", "find_baseline", "folder_of", "the_deployment"]
+
+BASELINE_NAME = ".infra-audit-baseline.json"
+
+
+def folder_of(request: Request) -> str:
+    """The folder that a request starts in: that of its first file or path."""
+    first = os.path.abspath((request.files or request.paths or (".",))[0])
+    return first if os.path.isdir(first) else os.path.dirname(first)
+
+
+def find_baseline(file: str | None, request: Request) -> Baseline | None:
+    """The named baseline, or the nearest one upwards in the repository; None where there is none."""
+    here = folder_of(request)
+    while file is None:
+        found = os.path.join(here, BASELINE_NAME)
+        above = os.path.dirname(here)
+        if os.path.lexists(found):
+            file = found
+        elif above == here or os.path.exists(os.path.join(here, ".git")):
+            return None
+        here = above
+    from infra_audit.baseline import Baseline  # most runs have none
+
+    return Baseline.read(file)
 
 
 def the_deployment(request: Request, path: str | None) -> Deployment:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, NoReturn
 
 from infra_audit.deployment import Files
@@ -16,10 +17,20 @@ from infra_audit.errors import ConfigError
 from infra_audit.finding import Severity
 from infra_audit.hints import did_you_mean
 from infra_audit.source import Span
-from infra_audit.suppress import Ignore
+from infra_audit.suppress import Ignore, is_over
 from infra_audit.tree import Node
 
-__all__ = ["CONFIG_NAMES", "Config", "DeploymentConfig", "Rule", "apply_rules", "find_config", "read_config"]
+__all__ = [
+    "CONFIG_NAMES",
+    "Config",
+    "DeploymentConfig",
+    "PathConfig",
+    "Rule",
+    "apply_rules",
+    "ended",
+    "find_config",
+    "read_config",
+]
 
 CONFIG_NAMES = (".infra-audit.yaml", ".infra-audit.yml")
 
@@ -33,6 +44,15 @@ class Rule(NamedTuple):
     enabled: bool | None = None
     severity: Severity | None = None
     parameters: Mapping[str, Any] = {}
+    until: str = ""
+
+
+class PathConfig(NamedTuple):
+    """What holds for the deployments whose first file fits ``pattern``, a glob of an absolute path."""
+
+    pattern: str
+    plan: str | None = None
+    rules: tuple[Rule, ...] = ()
 
 
 class DeploymentConfig(NamedTuple):
@@ -58,11 +78,28 @@ class Config(NamedTuple):
     ignores: tuple[Ignore, ...] = ()
     metrics: Mapping[str, tuple[str, ...]] = {}
     """Glob of services → files that say which metrics they export."""
+    paths: tuple[PathConfig, ...] = ()
     spans: Mapping[str, Span] = {}
     """Where a path or plan is written, for errors about it."""
 
     def deployment(self, name: str) -> DeploymentConfig | None:
         return next((entry for entry in self.deployments if entry.name == name), None)
+
+    def scoped(self, file: str) -> PathConfig:
+        """What the paths that a file lies in say together; the last one that says something wins."""
+        location = os.path.abspath(file)
+        fitting = [entry for entry in self.paths if fnmatchcase(location, entry.pattern)]
+        plans = [entry.plan for entry in fitting if entry.plan is not None]
+        return PathConfig(location, plans[-1] if plans else None, tuple(rule for one in fitting for rule in one.rules))
+
+
+def ended(rules: Iterable[Rule]) -> list[str]:
+    """One line for each rule that no longer holds."""
+    return [
+        f"the rule for {rule.policy} ended on {rule.until} ({rule.span}) and no longer counts"
+        for rule in rules
+        if is_over(rule.until)
+    ]
 
 
 def find_config(path: str) -> str | None:
@@ -96,8 +133,9 @@ def read_config(path: str) -> Config:
         policies=_paths(node.get("policies"), folder, spans),
         deployments=deployments,
         rules=_rules(node.get("rules")),
-        ignores=tuple(_ignore(entry) for entry in _entries(node.get("ignore"))),
+        ignores=tuple(_ignore(entry, folder) for entry in _entries(node.get("ignore"))),
         metrics={glob: _paths(entry, folder, spans) for glob, entry in _pairs(node.get("metrics"))},
+        paths=tuple(_path_config(glob, entry, folder, spans) for glob, entry in _pairs(node.get("paths"))),
         spans=spans,
     )
 
@@ -106,6 +144,8 @@ def apply_rules(policies: Iterable[Policy], rules: Iterable[Rule]) -> list[Polic
     """The policies as a deployment wants them; raises ConfigError for an unknown policy or parameter."""
     changed = {policy.id: policy for policy in policies}
     for rule in rules:
+        if is_over(rule.until):
+            continue
         policy = changed.get(rule.policy)
         if policy is None:
             _fail(f"no policy is called {rule.policy}{did_you_mean(rule.policy, changed)}", rule.span)
@@ -147,16 +187,35 @@ def _rules(node: Node | None) -> tuple[Rule, ...]:
                 data.get("enabled"),
                 None if severity is None else Severity[severity],
                 data.get("parameters") or {},
+                data.get("until") or "",
             )
         )
     return tuple(rules)
 
 
-def _ignore(node: Node) -> Ignore:
+def _ignore(node: Node, folder: str) -> Ignore:
     data = node.data()
     named = node.get("policy")
-    span = named.span if named is not None else node.span
-    return Ignore(data["policy"], data["reason"], span, (), data.get("subject") or "*", data.get("deployment") or "*")
+    path = data.get("path")
+    return Ignore(
+        data["policy"],
+        data["reason"],
+        named.span if named is not None else node.span,
+        subject=data.get("subject") or "*",
+        deployment=data.get("deployment") or "*",
+        path=_glob(path, folder) if path else "",
+        until=data.get("until") or "",
+    )
+
+
+def _path_config(glob: str, node: Node, folder: str, spans: dict[str, Span]) -> PathConfig:
+    return PathConfig(_glob(glob, folder), _plan(node.get("plan"), folder, spans), _rules(node.get("rules")))
+
+
+def _glob(written: str, folder: str) -> str:
+    """A glob below the folder of the configuration, for absolute paths; `legacy/` is all that lies in it."""
+    escaped = "".join(f"[{char}]" if char in "*?[" else char for char in folder)
+    return f"{escaped}{os.sep}{written.removeprefix('./')}" + ("*" if written.endswith("/") else "")
 
 
 def _plan(node: Node | None, folder: str, spans: dict[str, Span]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from infra_audit.engine.conditions import COMPARISONS
+from infra_audit.suppress import is_date
 from infra_audit.units import parse_bytes, parse_duration
 
 __all__ = ["MODELS", "ConfigDocument", "PlanDocument", "PolicyDocument", "Strict", "schema"]
@@ -299,18 +300,39 @@ class PlanDocument(Strict):
 # -- configuration ------------------------------------------------------------------------------
 
 
+def _day(value: str) -> str:
+    if not is_date(value):
+        raise ValueError(f"{value!r} is no day; write one as 2027-01-31")
+    return value
+
+
+Day = Annotated[
+    str, AfterValidator(_day), Field(description="The last day that it holds.", json_schema_extra={"format": "date"})
+]
+
+
 class _Rule(Strict):
     enabled: bool | None = None
     severity: Severity | None = None
     parameters: dict[str, Literally | list[Literally]] = {}
     reason: Text
+    until: Day | None = None
 
 
 class _Ignore(Strict):
     policy: Id
     subject: Text | None = None
     deployment: Text | None = None
+    path: Text | None = Field(None, description="A glob of the files that it counts in.")
     reason: Text
+    until: Day | None = None
+
+
+class _PathConfig(Strict):
+    """For the deployments whose first file a glob fits."""
+
+    plan: Text | None = None
+    rules: dict[Id, _Rule] = {}
 
 
 class _DeploymentConfig(Strict):
@@ -327,6 +349,7 @@ class ConfigDocument(Strict):
     plan: Text | None = None
     policies: list[Text] = []
     deployments: dict[str, _DeploymentConfig] = {}
+    paths: dict[str, _PathConfig] = Field({}, description="By globs of paths, later ones over earlier ones.")
     rules: dict[Id, _Rule] = {}
     ignore: list[_Ignore] = []
     metrics: dict[Text, Annotated[list[Text], Field(min_length=1)]] = {}
