@@ -5,6 +5,7 @@
 # make exporters   records the exporter catalogue from the real exporters' own metrics
 # make docs    writes the outputs that README.md shows
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
+# make differential   the same on some thousand made-up deployments (minutes); ARGS="--cases 20000 --seed 7"
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= auto
 SOURCES := infra_audit tests docs benchmarks hatch_build.py
 
-.PHONY: audit test lint format bench docs exporters conformance wheel clean
+.PHONY: audit test lint format bench docs exporters conformance differential wheel clean
 .DELETE_ON_ERROR:
 
 audit: $(VENV)/.installed
@@ -46,6 +47,9 @@ docs: $(VENV)/.dev
 conformance: $(VENV)/.dev
 	@test -n "$(FOLDER)" -a -n "$(ORACLE)" || { echo "usage: make conformance FOLDER=folder ORACLE=file"; exit 2; }
 	$(BIN)/python -m tests.conformance "$(FOLDER)" "$(ORACLE)"
+
+differential: $(VENV)/.dev
+	$(BIN)/python -m tests.differential $(ARGS)
 
 wheel: $(VENV)/.dev
 	$(PIP) wheel --no-deps -w dist .

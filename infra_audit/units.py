@@ -28,7 +28,7 @@ def parse_bytes(text: str) -> int | None:
     if tail and tail.lower() == "ib" and not suffix:
         return None
     try:
-        size = float(number.replace("_", "x"))  # Python would take 1_000; Go does not
+        size = float(number)
     except ValueError:
         return None
     return None if size < 0 else int(size * 1024 ** _POWERS[suffix.lower()])

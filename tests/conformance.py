@@ -1,6 +1,6 @@
 """Compares ``resolve`` with what Docker Compose itself says, over a corpus of deployments.
 
-    python -m tests.conformance FILES ORACLE.jsonl.gz [--show N] [--only TEXT]
+    python -m tests.conformance FILES ORACLE.jsonl.gz [--show N] [--only TEXT] [--reasons]
 
 An oracle file has one JSON object per line: ``repo`` (a folder below FILES), ``files`` (relative to
 it, in merge order), ``cwd``, ``ok``, and ``model`` (the JSON of ``docker compose config``) or
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from infra_audit.compose import load
 from infra_audit.compose.canonical import canonical
 from infra_audit.errors import InfraAuditError
+from tests.reasons import reason
 
 ORACLE_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent"}
 
@@ -78,10 +79,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("oracle", type=Path)
     parser.add_argument("--show", type=int, default=40, help="how many differing cases to print")
     parser.add_argument("--only", default="", help="cases whose id contains this")
+    parser.add_argument("--reasons", action="store_true", help="print the cases that are refused for another reason")
     options = parser.parse_args(arguments)
     corpus = str(options.files.resolve())
     os.environ["HOME"] = ORACLE_ENVIRONMENT["HOME"]
     counts: Counter[str] = Counter()
+    reasons: Counter[tuple[str, str]] = Counter()
     causes: Counter[str] = Counter()
     shown = 0
     began = time.perf_counter()
@@ -92,6 +95,11 @@ def main(arguments: list[str]) -> int:
                 continue
             verdict, detail = _compare(case, corpus)
             counts[verdict] += 1
+            if verdict == "both refuse":
+                (pair,) = detail
+                reasons[pair] += 1
+                if pair[0] != pair[1] and options.reasons:
+                    print(f"refused as {pair[0]}, by us as {pair[1]}: {case['case_id']}")
             if verdict in ("same", "both refuse"):
                 continue
             causes.update({f"{verdict}: {cause}" for cause, _ in detail})
@@ -105,6 +113,11 @@ def main(arguments: list[str]) -> int:
         print(f"{count:6} {verdict}")
     accepted = counts["same"] + counts["differs"] + counts["we refuse"]
     print(f"{counts['same'] / max(accepted, 1):.2%} of what Compose accepts is the same whole document\n")
+    alike = sum(count for (theirs, ours), count in reasons.items() if theirs == ours)
+    print(f"{alike / max(counts['both refuse'], 1):.2%} of what both refuse is refused for the same class of reason:")
+    for (theirs, ours), count in reasons.most_common():
+        print(f"{count:6} {theirs}" + ("" if theirs == ours else f", by us: {ours}"))
+    print()
     for cause, count in causes.most_common(40):
         print(f"{count:6} {cause}")
     return 0 if accepted and counts["same"] >= 0.9 * accepted and not counts["crash"] else 1
@@ -118,7 +131,7 @@ def _compare(case: dict[str, Any], corpus: str) -> tuple[str, list[tuple[str, st
         actual = resolved([os.path.join(repository, file) for file in case["files"]], cwd, environ)
     except InfraAuditError as error:
         if not case["ok"]:
-            return "both refuse", []
+            return "both refuse", [(reason(case["error"]), reason(error.message, ours=True))]
         return "we refuse", [(re.sub(r"\d+|'[^']*'", "…", error.message)[:80], str(error))]
     except Exception as error:  # the count of crashes is a result of this script
         return "crash", [(repr(error)[:80], repr(error))]

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from infra_audit.compose.complete import complete
 from infra_audit.compose.decode import decode
 from infra_audit.compose.environment import read_variables
 from infra_audit.compose.interpolate import Variables, interpolate_tree
 from infra_audit.compose.merge import merge, settle
-from infra_audit.compose.paths import absolute, resolve_paths, resolve_service, with_contexts
+from infra_audit.compose.paths import absolute, relative_files, resolve_merged, resolve_paths, resolve_service
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.schema import PROJECT, SERVICE
 from infra_audit.compose.shape import Table
@@ -77,11 +78,12 @@ class Assembler:
             for root in self._roots(source):
                 document = self._document(root, source, including)
                 merged = settle(document) if merged is None else merge(merged, document, PROJECT, (), self.problems)
+                merged = complete(merged, PROJECT, (), self.problems) or merged
             if merged is None and location == locations[-1]:
                 raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
         if merged is None:
             raise ReadError("no Compose file is given")
-        return with_contexts(merged, self.folder)
+        return resolve_merged(merged, self.folder)
 
     # -- one document -----------------------------------------------------------------------------
 
@@ -220,7 +222,7 @@ class Assembler:
                 decoded = decode(services.value[name], SERVICE, ("services", name), self.problems)
                 if decoded is None:
                     continue
-                decoded = resolve_service(decoded, folder)
+                decoded = relative_files(resolve_service(decoded, folder), folder, self.folder)
                 found[name] = (
                     merge(found[name], decoded, SERVICE, ("services", name), self.problems)
                     if name in found

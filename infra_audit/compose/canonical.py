@@ -79,7 +79,7 @@ def _entry(child: Node, shape: Shape) -> Any:
     if child.value is None:
         if isinstance(shape, Object) and shape.always:
             return dict(shape.always)
-        return None
+        return "" if isinstance(shape, Leaf) and shape.cast == "loose" else None
     return _print(child, shape)
 
 
@@ -94,7 +94,7 @@ def _object(node: Node, shape: Object) -> Any:
         if field is None or key in shape.hidden:
             continue
         value = _print(child, field)
-        if _is_zero(value, field):
+        if _is_zero(value, field) and shape.names.get(key) not in shape.always:
             continue
         printed[shape.names.get(key, key)] = value
     return printed
@@ -104,6 +104,8 @@ def _is_zero(value: Any, shape: Shape) -> bool:
     if isinstance(shape, Leaf):
         if shape.cast == "size":
             return value in ("", "0")
+        if shape.cast == "duration" and value == "0s":
+            return not shape.keep
         return not shape.keep and (value is None or value is False or value == 0 or value == "")
     if value is None:
         return not (isinstance(shape, Array) and shape.keep)

@@ -83,6 +83,7 @@ class _Service:
         if whole:
             self._services()
             self._references()
+            self._contexts()
         self._networks()
         self._healthcheck()
         self._twice()
@@ -144,12 +145,19 @@ class _Service:
             if model not in models:
                 self.refuse(node.key or node, f"uses the model {model}, which is not defined")
 
+    def _contexts(self) -> None:
+        for name, node in self._mapping("build", "additional_contexts"):
+            target = _text(node)
+            if target.startswith("service:") and target.removeprefix("service:") not in self.services:
+                self.refuse(node, f"builds with {name} from {target}, which is no service")
+
     def _defined(self, entries: list[Node], section: str) -> None:
         declared = _section(self.tree, section)
         for entry in entries:
             source = entry.get("source")
-            if source is not None and _text(source) and source.value not in declared:
-                self.refuse(source, f"uses the {section[:-1]} {source.value}, which is not defined")
+            name = "" if source is None else source.value
+            if isinstance(name, str) and HOLE not in name and name not in declared:
+                self.refuse(source or entry, f"uses the {section[:-1]} {name or repr(name)}, which is not defined")
 
     def _twice(self) -> None:
         """Settings that can be given in two places must agree."""
@@ -204,13 +212,21 @@ class _Service:
                 self.refuse(port, "has a port without a target")
 
     def _devices(self) -> None:
+        for mapped in self._entries("devices"):
+            if mapped.is_mapping and "target" not in mapped.value:
+                self.refuse(mapped, "has a device without a target")
         for device in [*self._entries("gpus"), *self._entries("deploy", "resources", "reservations", "devices")]:
             count, ids = device.get("count"), device.get("device_ids")
             if count is not None and ids is not None:
                 self.refuse(count, "asks for devices by count and by device_ids")
-        for host in self._entries("extra_hosts"):
-            if "=" not in str(host.value) and _text(host):
-                self.refuse(host, f"has the extra host {host.value} without an address")
+        for host in [*self._entries("extra_hosts"), *self._entries("build", "extra_hosts")]:
+            name, separator, _ = str(host.value).partition("=")
+            if HOLE in str(host.value):
+                continue
+            if not separator:
+                self.refuse(host, f"has the extra host {name!r} without an address")
+            elif not name or ":" in name:
+                self.refuse(host, f"has an extra host with the name {name!r}, which is none")
 
 
 _TWICE = (
@@ -301,11 +317,18 @@ def _resources(tree: Node, problems: Problems) -> None:
         for name, resource in _section(tree, section).items():
             if not resource.is_mapping:
                 continue
-            external = resource.get("external")
             given = [key for key in keys if key in resource.value]
             if len(given) > 1:
                 message = f"{section[:-1]} {name} has {' and '.join(given)}; only one of them is allowed"
                 problems.refuse(resource.value[given[1]], (section, name), message)
-            elif not given and (external is None or external.value is not True):
+            elif not _has_content(section, resource, given):
                 message = f"{section[:-1]} {name} must have one of {', '.join(keys)}"
                 problems.refuse(resource, (section, name), message)
+
+
+def _has_content(section: str, resource: Node, given: list[str]) -> bool:
+    """A secret needs a text that is not empty unless it is external; a config just one of the keys."""
+    external = resource.get("external")
+    if section == "configs":
+        return bool(given) or external is not None
+    return any(resource.value[key].value != "" for key in given) or (external is not None and external.value is True)

@@ -7,12 +7,13 @@ Values that rest on unset variables stay text with a hole in it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
 from infra_audit.compose.merge import unique
-from infra_audit.compose.numbers import as_text, parse_float, parse_integer
+from infra_audit.compose.numbers import as_integer, as_text, parse_float, parse_integer
 from infra_audit.compose.pieces import Invalid
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
@@ -53,7 +54,7 @@ def decode(node: Node, shape: Shape, path: Path, problems: Problems) -> Node | N
             return _table(node, shape, path, problems)
         return _array(node, shape, path, problems)
     except Invalid as error:
-        problems.refuse(error.span or node, path, error.message)
+        problems.late.append((error.span or node.place, path, error.message))
         return None
 
 
@@ -73,7 +74,7 @@ def expected(shape: Shape) -> str:
     return "text or a mapping" if isinstance(shape, Object) and shape.short in _TEXT_FORMS else "a mapping"
 
 
-_TEXT_FORMS = frozenset({"context", "source", "device", "mount", "path", "ulimit"})
+_TEXT_FORMS = frozenset({"context", "source", "device", "mount", "path", "ulimit", "whole ulimit"})
 
 
 def _wrong_type(node: Node, shape: Shape, path: Path, problems: Problems) -> None:
@@ -92,8 +93,8 @@ def _wrong_type(node: Node, shape: Shape, path: Path, problems: Problems) -> Non
 
 
 def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node | None:
-    if shape.short == "ulimit" and node.is_scalar:
-        return _leaf(node, _ULIMIT, path, problems)
+    if node.is_scalar and (ulimit := _ULIMITS.get(shape.short)):
+        return _leaf(node, ulimit, path, problems)
     form = FORMS.get(shape.short)
     if form is not None:
         node = form(node, path, problems)
@@ -119,7 +120,10 @@ def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node |
     return node.with_value(children)
 
 
-_ULIMIT = Leaf(frozenset({int, str}), "integer", keep=True)
+_ULIMITS = {
+    "ulimit": Leaf(frozenset({int, str}), "exact", keep=True),
+    "whole ulimit": Leaf(frozenset({int}), "exact", keep=True),
+}
 
 
 def _hint(key: str, shape: Object) -> str:
@@ -127,7 +131,15 @@ def _hint(key: str, shape: Object) -> str:
     return f" (did you mean {near}?)" if near else ""
 
 
+def _without_reset(node: Node) -> Node:
+    """The list without the entries that `!reset` takes away."""
+    if node.is_list and any(item.tag == "!reset" for item in node.value):
+        return node.with_value([item for item in node.value if item.tag != "!reset"])
+    return node
+
+
 def _table(node: Node, shape: Table, path: Path, problems: Problems) -> Node | None:
+    node = _without_reset(node)
     if node.is_list and shape.short:
         node = TABLE_FORMS[shape.short](node, path, problems)
     if not node.is_mapping:
@@ -146,6 +158,7 @@ def _table(node: Node, shape: Table, path: Path, problems: Problems) -> Node | N
 
 
 def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | None:
+    node = _without_reset(node)
     if shape.short:
         node = LIST_FORMS[shape.short](node, path, problems)
     if node.is_scalar and isinstance(node.value, str) and shape.single:
@@ -179,7 +192,9 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
 def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
     """The scalar in its canonical form; unknown where Compose refuses it."""
     value = node.value
-    if type(value) not in leaf.types:
+    if type(value) is float and _is_integral(value, leaf):
+        value = value if leaf.cast == "size" else int(value)
+    elif type(value) not in leaf.types:
         _wrong_type(node, leaf, path, problems)
         return _refused(node, path)
     if type(value) is str and HOLE in value:
@@ -188,13 +203,28 @@ def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
         cast = _CASTS[leaf.cast](value, node, path, problems)
         _check_bounds(cast, value, leaf)
     except Invalid as error:
-        problems.refuse(node, path, f"{dotted(path)}: {error.message}")
-        return _refused(node, path)
+        refused, message = _refused(node, path), f"{dotted(path)}: {error.message}"
+        if leaf.cast in _LATE:
+            problems.late.append((refused, path, message))
+        else:
+            problems.refuse(node, path, message)
+        return refused
     return node if cast is value else node.with_value(cast)
 
 
 def _refused(node: Node, path: Path) -> Node:
     return node.with_value(HOLE, Hop("refused", dotted(path), node.place))
+
+
+_LATE = frozenset({"size", "duration"})
+"""Compose looks at these only after all files are merged."""
+
+_INTEGRAL = frozenset({"integer", "uint16", "fraction", "size"})
+
+
+def _is_integral(value: float, leaf: Leaf) -> bool:
+    """True for 2.0 where Compose takes a whole number."""
+    return leaf.cast in _INTEGRAL and int in leaf.types and float not in leaf.types and value.is_integer()
 
 
 def _check_bounds(cast: Any, value: Any, leaf: Leaf) -> None:
@@ -203,7 +233,8 @@ def _check_bounds(cast: Any, value: Any, leaf: Leaf) -> None:
     if leaf.pattern and not re.search(leaf.pattern, str(cast)):
         raise Invalid(f"{cast!r} is not allowed here")
     low, high = leaf.low, leaf.high
-    if type(value) is int and ((low is not None and value < low) or (high is not None and value > high)):
+    number = cast if leaf.cast in ("integer", "fraction") else value
+    if type(number) in (int, float) and ((low is not None and number < low) or (high is not None and number > high)):
         raise Invalid(f"{value} is out of range")
 
 
@@ -225,7 +256,11 @@ def _integer(value: Any, node: Node, path: Path, problems: Problems) -> int:
         if number is None:
             raise Invalid(f"{value!r} is no whole number")
         return number
-    return int(value)
+    return as_integer(value)
+
+
+def _uint16(value: Any, node: Node, path: Path, problems: Problems) -> int:
+    return int(value) & 0xFFFF
 
 
 def _fraction(value: Any, node: Node, path: Path, problems: Problems) -> float:
@@ -236,6 +271,8 @@ def _fraction(value: Any, node: Node, path: Path, problems: Problems) -> float:
             raise Invalid(f"{value!r} is no number{hint}")
     else:
         number = float(value)
+    if not math.isfinite(number):
+        raise Invalid(f"{as_text(value)} is no number")
     _say_if_no_limit(number, value, node, path, problems)
     return number
 
@@ -279,13 +316,13 @@ def _mode(value: Any, node: Node, path: Path, problems: Problems) -> str:
         if not re.fullmatch(r"[0-7]+", value):
             raise Invalid(f"{value!r} is no file mode")
         value = int(value, 8)
-    return f"0{int(value):o}"
+    return f"0{as_integer(value):o}"
 
 
 def _count(value: Any, node: Node, path: Path, problems: Problems) -> int:
     if value == "all":
         return -1
-    number = parse_integer(value) if isinstance(value, str) else int(value)
+    number = parse_integer(value) if isinstance(value, str) else as_integer(value)
     if number is None:
         raise Invalid(f"{value!r} is neither a number nor all")
     return number
@@ -311,10 +348,13 @@ _CASTS: dict[str, Callable[[Any, Node, Path, Problems], Any]] = {
     "text": lambda value, *_: value,
     "published": lambda value, *_: value,
     "option": lambda value, *_: as_text(value),
+    "loose": lambda value, *_: None if value is None else as_text(value),
     "pair": _pair,
     "nullable": lambda value, *rest: None if value is None else _pair(value, *rest),
     "flag": _flag,
     "integer": _integer,
+    "exact": _integer,
+    "uint16": _uint16,
     "fraction": _fraction,
     "size": _size,
     "duration": _duration,

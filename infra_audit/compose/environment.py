@@ -58,6 +58,11 @@ def resolve_environment(
         fields["environment"] = environment.with_value(
             {key: _inherited(key, node, variables) for key, node in environment.value.items()}
         )
+    args = service.get("build", "args")
+    if args is not None and args.is_mapping:
+        known = {key: _inherited(key, node, variables) for key, node in args.value.items()}
+        taken = args.with_value({key: node for key, node in known.items() if node.value is not None})
+        fields["build"] = fields["build"].with_value({**fields["build"].value, "args": taken})
     for files_key, target_key in (("env_file", "environment"), ("label_file", "labels")):
         files = service.get(files_key)
         if files is None or not files.is_list:

@@ -5,53 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 
-from infra_audit.compose.decode import expected
-from infra_audit.compose.problems import Path, Problems, dotted
-from infra_audit.compose.shape import Array, Free, Object, Shape, Table
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["complete", "imply"]
-
-
-def complete(node: Node, shape: Shape, path: Path, problems: Problems) -> Node | None:
-    """The merged tree without what is still null, after telling ``problems`` what is missing."""
-    if node.value is None:
-        if isinstance(shape, Free) or getattr(shape, "null", False) or _null_leaf(shape):
-            return node
-        problems.refuse(node, path, f"{dotted(path)} must be {expected(shape)}, not null")
-        return None
-    if isinstance(shape, Object) and node.is_mapping:
-        for key in shape.required:
-            if key not in node.value:
-                problems.refuse(node, path, f"{dotted(path)}: the key {key} is missing")
-        pairs = {key: (child, shape.fields.get(key, _FREE)) for key, child in node.value.items()}
-    elif isinstance(shape, Table) and node.is_mapping:
-        pairs = {key: (child, shape.value) for key, child in node.value.items()}
-    elif isinstance(shape, Array) and node.is_list:
-        if isinstance(shape.item, (Object, Table)):
-            kept = [complete(child, shape.item, (*path, index), problems) for index, child in enumerate(node.value)]
-            items = [child for child in kept if child is not None]
-            changed = len(items) != len(node.value) or any(a is not b for a, b in zip(items, node.value, strict=True))
-            return node.with_value(items) if changed else node
-        return node
-    else:
-        return node
-    found: dict[str, Node] = {}
-    same = True
-    for key, (child, inner) in pairs.items():
-        done = complete(child, inner, (*path, key), problems)
-        same = same and done is child
-        if done is not None:
-            found[key] = done
-    return node if same else node.with_value(found)
-
-
-_FREE = Free()
-
-
-def _null_leaf(shape: Shape) -> bool:
-    return type(None) in getattr(shape, "types", ())
+__all__ = ["imply"]
 
 
 def imply(tree: Node, name: Node) -> Node:
@@ -107,6 +64,8 @@ def _service(service: Node) -> Node:
         fields["networks"] = implied({"default": implied(None, "the default network")}, "the default network")
     if (build := fields.get("build")) is not None and build.is_mapping:
         fields["build"] = _build(build)
+    if (servers := fields.get("dns")) is not None and servers.is_list:
+        fields["dns"] = servers.with_value([item for item in servers.value if item.value != ""])
     if (pull := fields.get("pull_policy")) is not None and pull.value == "if_not_present":
         fields["pull_policy"] = pull.with_value("missing")
     dependencies = _dependencies(fields)
@@ -135,9 +94,6 @@ def _build(build: Node) -> Node:
     place = build.place
     if "dockerfile" not in fields and "dockerfile_inline" not in fields:
         fields["dockerfile"] = Node("Dockerfile", place, None, (Hop("implied", "the usual name", place),))
-    args = fields.get("args")
-    if args is not None and args.is_mapping:
-        fields["args"] = args.with_value({key: node for key, node in args.value.items() if node.value is not None})
     if (hosts := fields.get("extra_hosts")) is not None:
         fields["extra_hosts"] = _hosts(hosts)
     return build.with_value(fields)
@@ -178,7 +134,7 @@ def _entries(fields: Mapping[str, Node], key: str) -> list[Node]:
 
 def _volume(mount: Node) -> Node:
     target = mount.get("target")
-    if target is None or type(target.value) is not str or not target.value or HOLE in target.value:
+    if target is None or type(target.value) is not str or HOLE in target.value:
         return mount
     clean = posixpath.normpath(target.value)
     return mount if clean == target.value else mount.with_value({**mount.value, "target": target.with_value(clean)})
@@ -227,17 +183,27 @@ def _at(node: Node, path: tuple[str, ...], change: Callable[[Node], Node]) -> No
 def _hosts(hosts: Node) -> Node:
     if not hosts.is_list:
         return hosts
-    return hosts.with_value(sorted((_host(item) for item in hosts.value), key=lambda item: str(item.value)))
+    return hosts.with_value(
+        sorted((text for item in hosts.value for text in _host(item)), key=lambda item: str(item.value))
+    )
 
 
-def _host(item: Node) -> Node:
+_BRACKETS = 2
+
+
+def _host(item: Node) -> list[Node]:
+    """`host=address` for each of the addresses of a host."""
     text = str(item.value)
-    name, separator, address = text.partition("=")
+    name, separator, addresses = text.partition("=")
     if not separator:
-        name, separator, address = text.partition(":")
-    if address.startswith("[") and address.endswith("]"):
-        address = address[1:-1]
-    return item.with_value(f"{name}={address}") if separator else item
+        name, separator, addresses = text.partition(":")
+    if not separator:
+        return [item]
+    found = []
+    for address in addresses.split(","):
+        bare = len(address) > _BRACKETS and address.startswith("[") and address.endswith("]")
+        found.append(item.with_value(f"{name}={address[1:-1] if bare else address}"))
+    return found
 
 
 _FINISHERS = {

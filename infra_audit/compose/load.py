@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from infra_audit.compose.assemble import Assembler, Context
 from infra_audit.compose.consistency import check_consistency
 from infra_audit.compose.environment import read_variables, resolve_environment
-from infra_audit.compose.implied import complete, imply
+from infra_audit.compose.implied import imply
 from infra_audit.compose.interpolate import TemplateError, Variable, substitute
-from infra_audit.compose.schema import PROJECT
 from infra_audit.deployment import Deployment, Files
 from infra_audit.errors import ReadError
 from infra_audit.source import Source, Span, display_path
@@ -56,10 +55,11 @@ def load(
         profiles = [part for part in variables["COMPOSE_PROFILES"].value.split(",") if part]
 
     tree = Assembler(context, project, variables).files(locations)
+    context.problems.refuse_late(tree)
     every = frozenset(name for name, _ in services.items()) if (services := tree.get("services")) else frozenset()
     tree = _active(tree, profiles)
-    tree = complete(tree, PROJECT, (), context.problems) or tree
     tree = imply(tree, label)
+    check_consistency(tree, every, context.problems)
     services = tree.get("services")
     if services is not None and services.is_mapping:
         resolved = {
@@ -69,7 +69,6 @@ def load(
             for key, node in services.value.items()
         }
         tree.value["services"] = services.with_value(resolved)
-    check_consistency(tree, every, context.problems)
     for variable, span in context.required.items():
         context.problems.add("gap", f"the required variable {variable} has no value here", span)
     if strict:

@@ -21,13 +21,25 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     """``over`` laid on ``base``. Both are canonical; neither is changed."""
     if over.tag == "!override":
         return _replaced(base, settle(over))
+    if getattr(shape, "fixed", False) and base.value is not None and over.value is not None:
+        listed = isinstance(shape, Array) and shape.short == "gpus"  # already a list when files are merged
+        before, after = "list" if listed else _form(base), _form(over)
+        if before == "text":
+            return _replaced(base, settle(over))
+        if before != after:
+            problems.refuse(over, path, f"{dotted(path)} is a {before} before; a {after} cannot override it")
+            return base
     if over.value is None:
+        if isinstance(shape, Object) and shape.merge == "logging":
+            problems.refuse(over, path, f"{dotted(path)} is null here and not before; Docker Compose crashes on that")
         takes_null = isinstance(shape, Array | Leaf) and shape.replace
         return _replaced(base, over) if takes_null else base
     if base.value is None:
         settled = settle(over)
         return _merged(base, over, settled.value) if over.is_mapping else settled.with_key(over.key or base.key)
     if isinstance(shape, (Object, Table)) and base.is_mapping and over.is_mapping:
+        if isinstance(shape, Object) and shape.short == "external":
+            _same_external_name(base, over, path, problems)
         if isinstance(shape, Object) and shape.merge == "logging" and not _same_driver(base, over):
             return _replaced(base, settle(over))
         return _merged(base, over, _mapping(base, over, shape, path, problems))
@@ -43,6 +55,16 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     if isinstance(shape, Free):
         return _free(base, over, path, problems)
     return _replaced(base, settle(over))
+
+
+def _form(node: Node) -> str:
+    """What a value was written as, before its short form was expanded."""
+    written = node.span.text
+    if written.startswith(("[", "- ", "-\n", "-\r")):
+        return "list"
+    if written.startswith("{") or (node.key is not None and node.span.line > node.key.line):
+        return "mapping"
+    return "mapping" if node.is_mapping and not node.span.text.strip() else "text"
 
 
 def _refuse_equal(base: Node, over: Node, path: Path, problems: Problems) -> None:
@@ -83,6 +105,17 @@ def _merged(base: Node, over: Node, value: object) -> Node:
 
 def _replaced(base: Node, over: Node) -> Node:
     return over.with_hops(*base.hops, Hop("override", "replaces the value here", base.span))
+
+
+def _same_external_name(base: Node, over: Node, path: Path, problems: Problems) -> None:
+    """`external: {name: x}` is no override of another name: Compose wants `name: x` for that."""
+    external, name, before = over.get("external"), over.get("name"), base.get("name")
+    if external is None or name is None or before is None or before.value == name.value:
+        return
+    start, end = (external.span.line, external.span.column), (external.span.end_line, external.span.end_column)
+    if start <= (name.span.line, name.span.column) < end:
+        message = f"{dotted(path)}: external.name {name.value} differs from the name {before.value} before; write name"
+        problems.refuse(name, path, message, Related(before.place, "the name before"))
 
 
 def _same_driver(base: Node, over: Node) -> bool:
@@ -165,7 +198,7 @@ def _port_key(port: Node) -> str:
 
 
 def _file_key(default: str) -> Callable[[Node], str]:
-    return lambda node: _field(node, "target") or f"{default}/{_field(node, 'source')}"
+    return lambda node: _field(node, "target") if "target" in node.value else f"{default}/{_field(node, 'source')}"
 
 
 _KEYS: dict[str, Callable[[Node], str]] = {

@@ -6,10 +6,11 @@ import math
 import re
 import struct
 
-__all__ = ["as_text", "parse_float", "parse_integer", "shortest_float32"]
+__all__ = ["as_integer", "as_text", "parse_float", "parse_integer", "shortest_float32"]
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_FLOAT = re.compile(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?\Z")
 _EXPONENT_FROM = 6
 """Go writes 1e+06 and above with an exponent, and likewise what is below 0.0001."""
 
@@ -35,6 +36,15 @@ def _float_text(value: float) -> str:
         return ("-" if sign else "") + format(Decimal(repr(abs(value))).normalize(), "f")
     mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
     return f"{'-' if sign else ''}{mantissa}e{exponent:+03d}"
+
+
+_LOWEST = -(2**63)
+
+
+def as_integer(value: int | float) -> int:
+    """The number as Go makes a 64-bit integer of it: cut off, and the lowest where it does not fit."""
+    fits = isinstance(value, int) or abs(value) < -_LOWEST  # false for NaN
+    return int(value) if fits else _LOWEST
 
 
 def parse_integer(text: str) -> int | None:

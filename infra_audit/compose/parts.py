@@ -7,16 +7,20 @@ from infra_audit.compose.leaves import (
     command,
     duration,
     duration_kept,
+    exact,
+    exact_number,
     flag,
     fraction,
     integer,
-    integer_kept,
     mode,
+    natural,
+    natural_kept,
     nullable_pair_value,
     number_as_integer,
     option,
     pair_value,
     plain_texts,
+    short_whole,
     size_text,
     text,
     texts,
@@ -25,15 +29,25 @@ from infra_audit.compose.leaves import (
 from infra_audit.compose.shape import Array, Leaf, Object, Table
 
 labels = Table(pair_value, short="pairs")
+fixed_labels = Table(pair_value, short="unique pairs", fixed=True)
 environment = Table(nullable_pair_value, short="pairs")
 options = Table(option)
-loose_options = Table(Leaf(frozenset({str, int, float, type(None)}), "option"))
+loose_options = Table(Leaf(frozenset({str, int, float, type(None)}), "loose"))
 string_or_list = Array(text, single=True, key="refuse")
 extra_hosts = Array(text, short="hosts", key="refuse")
 
 ulimits = Table(
-    Object({"soft": integer, "hard": integer}, required=("soft", "hard"), short="ulimit", keep=True),
+    Object({"soft": exact, "hard": exact}, required=("soft", "hard"), short="ulimit", keep=True),
     atomic=True,
+)
+build_ulimits = Table(
+    Object(
+        {"soft": exact_number, "hard": exact_number},
+        required=("soft", "hard"),
+        short="whole ulimit",
+        keep=True,
+        fixed=True,
+    )
 )
 file_mounts = Object(
     {"source": text, "target": text, "uid": text, "gid": text, "mode": mode},
@@ -45,7 +59,7 @@ device_request = Object(
         "count": Leaf(frozenset({int, str}), "count"),
         "device_ids": texts,
         "driver": text,
-        "options": labels,
+        "options": fixed_labels,
     },
     required=("capabilities",),
 )
@@ -55,7 +69,7 @@ hook = Object(
         "user": text,
         "privileged": flag,
         "working_dir": text,
-        "environment": environment,
+        "environment": environment._replace(short="unique pairs"),
     },
     required=("command",),
     always={"command": None},
@@ -68,12 +82,12 @@ build = Object(
         "dockerfile_inline": text,
         "entitlements": plain_texts,
         "args": environment,
-        "ssh": Array(text, short="ssh", key="pair"),
+        "ssh": Array(text, short="ssh", key="pair", fixed=True),
         "labels": labels,
         "cache_from": plain_texts,
         "cache_to": plain_texts,
         "no_cache": flag,
-        "additional_contexts": labels,
+        "additional_contexts": Table(pair_value, short="whole pairs"),
         "network": text,
         "provenance": Leaf(frozenset({str, bool}), "option"),
         "sbom": Leaf(frozenset({str, bool}), "option"),
@@ -85,7 +99,7 @@ build = Object(
         "privileged": flag,
         "secrets": Array(file_mounts),
         "tags": Array(text, key="pair"),
-        "ulimits": ulimits,
+        "ulimits": build_ulimits,
         "platforms": plain_texts,
     },
     short="context",
@@ -93,7 +107,7 @@ build = Object(
 
 rollout = Object(
     {
-        "parallelism": integer_kept,
+        "parallelism": natural_kept,
         "delay": duration,
         "failure_action": text,
         "monitor": duration,
@@ -106,7 +120,7 @@ deploy = Object(
     {
         "mode": text,
         "endpoint_mode": text,
-        "replicas": integer_kept,
+        "replicas": natural_kept,
         "labels": labels,
         "rollback_config": rollout,
         "update_config": rollout,
@@ -139,14 +153,14 @@ deploy = Object(
             keep=True,
         ),
         "restart_policy": Object(
-            {"condition": text, "delay": duration_kept, "max_attempts": integer_kept, "window": duration_kept},
+            {"condition": text, "delay": duration_kept, "max_attempts": natural_kept, "window": duration_kept},
             keep=True,
         ),
         "placement": Object(
             {
                 "constraints": plain_texts,
                 "preferences": Array(Object({"spread": text})),
-                "max_replicas_per_node": integer,
+                "max_replicas_per_node": natural,
             },
             keep=True,
         ),
@@ -156,7 +170,19 @@ deploy = Object(
     keep=True,
 )
 
-blkio_rate = Array(Object({"path": text, "rate": whole_size}, extensions=False, names={"path": "Path", "rate": "Rate"}))
+blkio_rate = Array(
+    Object(
+        {"path": text, "rate": whole_size},
+        extensions=False,
+        names={"path": "Path", "rate": "Rate"},
+        always={"Path": "", "Rate": "0"},
+    )
+)
 blkio_weight = Array(
-    Object({"path": text, "weight": integer}, extensions=False, names={"path": "Path", "weight": "Weight"})
+    Object(
+        {"path": text, "weight": short_whole},
+        extensions=False,
+        names={"path": "Path", "weight": "Weight"},
+        always={"Path": "", "Weight": 0},
+    )
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["absolute", "resolve_paths", "resolve_service", "with_contexts"]
+__all__ = ["absolute", "relative_files", "resolve_merged", "resolve_paths", "resolve_service"]
 
 _REMOTE_CONTEXT = re.compile(r"https?://|git://|ssh://|github\.com/|git@")
 _WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
@@ -22,9 +22,13 @@ def absolute(path: str, folder: str) -> str:
         return path
     if path == "~" or path.startswith("~/"):
         path = os.path.expanduser(path)
-    if posixpath.isabs(path) or _WINDOWS.match(path):
+    if _is_absolute(path):
         return path
     return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _is_absolute(path: str) -> bool:
+    return HOLE in path or path.startswith(("/", "~")) or bool(_WINDOWS.match(path))
 
 
 def _context(path: str, folder: str) -> str:
@@ -55,19 +59,40 @@ def resolve_paths(root: Node, folder: str) -> Node:
     return root.with_value(children)
 
 
-def with_contexts(root: Node, folder: str) -> Node:
-    """The merged tree with the folder as the context of each build that names none."""
+def resolve_merged(root: Node, folder: str) -> Node:
+    """The merged tree with the paths made absolute that Compose compares as they are written when it merges,
+    and with the folder as the context of each build that names none."""
     services = root.get("services")
     if services is None or not services.is_mapping:
         return root
-    built = {
-        name: service.with_value(service.value | {"build": _with_context(build, folder)})
-        for name, service in services.items()
-        if (build := service.get("build")) is not None and build.is_mapping and "context" not in build.value
-    }
-    if not built:
+    changed: dict[str, Node] = {}
+    for name, service in services.items():
+        resolved = _named_files(service, folder, absolute)
+        build = service.get("build")
+        if build is not None and build.is_mapping and "context" not in build.value:
+            resolved = resolved.with_value(resolved.value | {"build": _with_context(build, folder)})
+        if resolved is not service:
+            changed[name] = resolved
+    if not changed:
         return root
-    return root.with_value(root.value | {"services": services.with_value(services.value | built)})
+    return root.with_value(root.value | {"services": services.with_value(services.value | changed)})
+
+
+def relative_files(service: Node, folder: str, top: str) -> Node:
+    """An extended service of another folder: its env and label files named from the folder ``top``."""
+    way = os.path.relpath(folder, top)
+    return _named_files(
+        service, way, lambda path, way: path if _is_absolute(path) else posixpath.normpath(posixpath.join(way, path))
+    )
+
+
+def _named_files(service: Node, folder: str, resolver: Callable[[str, str], str]) -> Node:
+    if not service.is_mapping:
+        return service
+    for path in (("env_file", "*", "path"), ("label_file", "*")):
+        if path[0] in service.value:
+            service = _at(service, path, resolver, folder)
+    return service
 
 
 def _with_context(build: Node, folder: str) -> Node:
@@ -78,8 +103,6 @@ def _with_context(build: Node, folder: str) -> Node:
 _SERVICE_PATHS: tuple[tuple[tuple[str, ...], Callable[[str, str], str]], ...] = (
     (("build", "context"), _context),
     (("build", "additional_contexts", "*"), _context),
-    (("env_file", "*", "path"), absolute),
-    (("label_file", "*"), absolute),
     (("develop", "watch", "*", "path"), absolute),
 )
 

@@ -22,20 +22,34 @@ def ports(node: Node, path: Path, problems: Problems) -> Node:
         value = item.value
         if value is None or isinstance(value, bool | float):
             problems.refuse(item, (*path, index), f"{dotted((*path, index))}: {item.span.text or 'null'} is no port")
+        elif value == 0:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: 0 is no container port")
         elif isinstance(value, int):
             found.append(item.with_value(_long_port(item, {"target": item.with_value(value)})))
         elif isinstance(value, str):
             try:
                 found.extend(_short_ports(item))
             except Invalid as error:
-                problems.refuse(error.span or item, (*path, index), f"{dotted((*path, index))}: {error.message}")
+                message = f"{dotted((*path, index))}: {error.message}"
+                problems.late.append((error.span or item.place, (*path, index), message))
         elif item.is_mapping and "target" not in value:
             problems.refuse(item, (*path, index), f"{dotted((*path, index))}: the target port is missing")
         elif item.is_mapping:
+            _check_address(value.get("host_ip"), (*path, index), problems)
             found.append(item.with_value(_long_port(item, value)))
         else:
             found.append(item)
     return node.with_value(found)
+
+
+def _check_address(node: Node | None, path: Path, problems: Problems) -> None:
+    if node is None or not isinstance(node.value, str) or HOLE in node.value:
+        return
+    try:
+        ipaddress.ip_address(node.value.split("%")[0])
+    except ValueError:
+        shown = repr(node.value)
+        problems.late.append((node.place, path, f"{dotted((*path, 'host_ip'))}: {shown} is no IP address"))
 
 
 def _long_port(item: Node, fields: dict[str, Node]) -> dict[str, Node]:
@@ -88,6 +102,8 @@ def _short_ports(item: Node) -> list[Node]:
             fields["published"] = part(item, *host_span)
         return [item.with_value(fields)]
     first, last = _range(parts[-1], "container port", item, container_span)
+    if not first:
+        raise Invalid(f"{text!r}: 0 is no container port", piece(item, *container_span))
     outer = _range(host, "host port", item, host_span) if host else None
     if outer and outer[1] - outer[0] != last - first and first != last:
         raise Invalid(f"{text!r}: the ranges of host and container ports differ in length")

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from infra_audit.errors import ReadError
 from infra_audit.finding import Problem, Related, SubjectRef
 from infra_audit.source import Span
-from infra_audit.tree import Node
+from infra_audit.tree import HOLE, Node
 
 __all__ = ["Path", "Problems", "dotted"]
 
@@ -41,6 +41,8 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, Span], Problem] = {}
+        self.late: list[tuple[Node | Span, Path, str]] = []
+        """What Compose looks at after all else: a node is refused unless a later file replaces it."""
 
     def add(self, kind: str, message: str, place: Node | Span, path: Path = (), *related: Related) -> None:
         span = place.place if isinstance(place, Node) else place
@@ -52,6 +54,15 @@ class Problems:
     def refuse(self, place: Node | Span, path: Path, message: str, *related: Related) -> None:
         """Something that Compose does not accept."""
         self.add("invalid", message, place, path, *related)
+
+    def refuse_late(self, tree: Node) -> None:
+        """Refuse what was held back, nodes only where they still stand in the merged tree."""
+        if not self.late:
+            return
+        standing = {id(hop) for _, node in tree.walk() if node.value == HOLE for hop in node.hops}
+        for node, path, message in self.late:
+            if isinstance(node, Span) or id(node.hops[-1]) in standing:
+                self.refuse(node, path, message)
 
     def __len__(self) -> int:
         return len(self._found)

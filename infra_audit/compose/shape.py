@@ -3,6 +3,7 @@
 Reading: which YAML types a key takes and what they become (``Leaf.cast``, short forms).
 Merging: mappings merge by key, lists append (``Array.key`` says which entries are the same),
 leaves are replaced; ``Leaf.replace`` also takes a null from a later file.
+``fixed``: a list, a mapping and a text of it cannot be laid on each other.
 Printing: zero values are left out unless ``keep``; ``always`` fields are printed even when absent.
 """
 
@@ -43,6 +44,7 @@ class Object(NamedTuple):
     merge: str = ""
     names: Mapping[str, str] = {}
     keep: bool = False
+    fixed: bool = False
     hidden: tuple[str, ...] = ()
 
 
@@ -54,6 +56,7 @@ class Table(NamedTuple):
     keys: str = ""
     null: bool = False
     keep: bool = False
+    fixed: bool = False
     atomic: bool = False
     """True where a later file replaces an entry whole."""
 
@@ -69,6 +72,7 @@ class Array(NamedTuple):
     replace: bool = False
     null: bool = False
     keep: bool = False
+    fixed: bool = False
 
 
 class Free:

@@ -112,7 +112,7 @@ def device(node: Node, path: Path, problems: Problems) -> Node:
     return node.with_value(
         {
             "source": places[0],
-            "target": places[1] if len(parts) > 1 else places[0],
+            "target": places[1] if len(parts) > 1 and parts[1] else places[0],
             "permissions": places[2] if len(parts) == _DEVICE_PARTS else Node("rwm", node.span),
         }
     )
@@ -139,6 +139,9 @@ def external(node: Node, path: Path, problems: Problems) -> Node:
     fields = dict(node.value)
     fields["external"] = Node(True, outer.span, outer.key, outer.hops)
     name = outer.value.get("name")
+    for key, child in outer.items():
+        if key != "name":
+            problems.refuse(child.key or child, path, f"{dotted((*path, 'external'))}: unknown key {key}")
     if name is not None:
         given = fields.get("name")
         if given is not None and given.value != name.value:
@@ -213,7 +216,26 @@ def _texts(node: Node, path: Path, problems: Problems) -> list[Node]:
     return found
 
 
-TABLE_FORMS: dict[str, Form] = {"pairs": pairs, "names": names, "dependencies": dependencies}
+def whole_pairs(node: Node, path: Path, problems: Problems) -> Node:
+    """Pairs of which each needs a value."""
+    for index, item in enumerate(node.value):
+        if type(item.value) is str and "=" not in item.value and HOLE not in item.value:
+            problems.refuse(item, (*path, index), f"{dotted((*path, index))}: {item.value!r} must be NAME=value")
+    return pairs(node, path, problems)
+
+
+def unique_pairs(node: Node, path: Path, problems: Problems) -> Node:
+    """Pairs where Compose's schema refuses equal entries."""
+    return pairs(node.with_value(_texts(node, path, problems)), path, problems)
+
+
+TABLE_FORMS: dict[str, Form] = {
+    "pairs": pairs,
+    "unique pairs": unique_pairs,
+    "whole pairs": whole_pairs,
+    "names": names,
+    "dependencies": dependencies,
+}
 
 
 # -- lists that may be written otherwise ----------------------------------------------------------
@@ -294,7 +316,14 @@ def hosts(node: Node, path: Path, problems: Problems) -> Node:
 
 def _ssh(node: Node, path: Path, problems: Problems) -> Node:
     if not node.is_mapping:
+        for index, item in enumerate(node.entries()):
+            if type(item.value) is str and item.value != "default" and not set(item.value) & {"=", HOLE}:
+                message = f"{dotted((*path, index))}: {item.value!r} must be default or NAME=path"
+                problems.late.append((item.place, path, message))
         return node
+    for name, child in node.value.items():
+        if not child.is_scalar:
+            problems.refuse(child, (*path, name), f"{dotted((*path, name))} must be a path")
     texts = [
         Node(name if child.value is None else f"{name}={child.value}", child.span, child.key, child.hops)
         for name, child in node.value.items()

@@ -57,8 +57,8 @@ def command_words(text: str) -> Words | None:
             if not word.endswith("$"):
                 return None
             quote = "("
-        elif char == ")" and quote == "(":
-            quote = ""
+        elif char == ")" and quote in ("", "("):
+            quote = "" if quote else "("  # also one that closes nothing
         elif char in _ENDS and not quote:
             if char == ">" and word[:1].isdigit():
                 started = False  # a redirected file descriptor (2>) is no word

@@ -1,0 +1,1 @@
+"""Made-up deployments, asked of Docker Compose and of us: ``python -m tests.differential``."""
