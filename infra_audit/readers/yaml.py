@@ -13,11 +13,12 @@ import yaml
 from yaml import CLoader
 
 from infra_audit.errors import ReadError
+from infra_audit.readers.located import Located
 from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import Node
 
-__all__ = ["Issue", "YamlDocument", "read_documents", "read_yaml"]
+__all__ = ["Issue", "YamlDocument", "read_documents", "read_inline_yaml", "read_yaml"]
 
 MAX_DEPTH = 200
 """Deeper nesting is refused; a real deployment stays below 20."""
@@ -61,6 +62,31 @@ def read_yaml(source: Source) -> list[Node]:
         if document.root is not None:
             roots.append(document.root)
     return roots
+
+
+def read_inline_yaml(text: Located) -> list[Node]:
+    """As ``read_yaml``, for a text that may be written inside another file: places are those of that file."""
+    if isinstance(text, Source):
+        return read_yaml(text)
+    copy = Source(text.path, text.text)
+
+    def placed(span: Span) -> Span:
+        return text.span(copy.offset(span.line, span.column), copy.offset(span.end_line, span.end_column))
+
+    def moved(node: Node) -> Node:
+        value = node.value
+        if type(value) is dict:
+            value = {key: moved(child) for key, child in value.items()}
+        elif type(value) is list:
+            value = [moved(child) for child in value]
+        return Node(value, placed(node.span), placed(node.key) if node.key else None, (), node.tag, node.plain)
+
+    try:
+        return [moved(root) for root in read_yaml(copy)]
+    except ReadError as error:
+        at = copy.offset(error.line, error.column)
+        span = text.span(at, at)
+        raise ReadError(error.message, file=error.file, line=span.line, column=span.column) from None
 
 
 class _Frame:
