@@ -160,6 +160,12 @@ class Plan(NamedTuple):
         return self.values.get("budget") or {}
 
     @property
+    def panels(self) -> Mapping[str, tuple[str, ...]]:
+        """Key panels: a glob of the title → globs of metrics of which it asks at least one."""
+        written = (self.values.get("monitoring") or {}).get("panels") or {}
+        return {title: _texts(metrics) for title, metrics in written.items()}
+
+    @property
     def target(self) -> Mapping[str, Any]:
         """``throughput`` and its ``unit``."""
         return self.values.get("target") or {}

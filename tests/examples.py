@@ -3,7 +3,8 @@
     python -m pytest -q tests/test_policies.py -k redis-maxmemory
 
 ``# <-- finding`` in an example marks the line of a finding; alone on its line it marks the line above, for
-files that have no comments behind a value (redis.conf). The first file or files named
+files that have no comments behind a value (redis.conf). A file without any comments (JSON) has its places in
+the list ``findings`` of the example: ``findings: ["dashboard.json:12"]``. The first file or files named
 ``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted.
 """
 
@@ -34,12 +35,13 @@ class Document(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One example of a policy: ``kind`` is "bad" or "good", ``files`` name → text."""
+    """One example of a policy: ``kind`` is "bad" or "good", ``files`` name → text, ``listed`` its ``findings``."""
 
     policy: Policy
     kind: str
     number: int
     files: dict[str, str]
+    listed: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -47,13 +49,15 @@ class Example(NamedTuple):
 
     @property
     def marked(self) -> list[tuple[str, int]]:
-        """File and line of each mark."""
-        return [
+        """File and line of each mark, and of each place that is listed."""
+        marks = [
             (name, number - (line.strip() == MARK))
-            for name, text in sorted(self.files.items())
+            for name, text in self.files.items()
             for number, line in enumerate(text.split("\n"), 1)
             if MARK in line
         ]
+        places = (place.rpartition(":") for place in self.listed)
+        return sorted(marks + [(name, int(number)) for name, _, number in places])
 
 
 class Told(NamedTuple):
@@ -76,7 +80,8 @@ def documents() -> Iterator[Document]:
 def examples(document: Document) -> Iterator[Example]:
     for kind in ("bad", "good"):
         for number, files in enumerate((document.data.get("examples") or {}).get(kind) or (), 1):
-            yield Example(document.policy, kind, number, files)
+            texts = {name: text for name, text in files.items() if name != "findings"}
+            yield Example(document.policy, kind, number, texts, tuple(files.get("findings", ())))
 
 
 def run(example: Example, folder: Path) -> Told:

@@ -52,9 +52,14 @@ def _page(policy: Policy, described: Description, look: Look) -> Iterator[str]:
     for kind, title in (("bad", "Gives a finding"), ("good", "Gives none")):
         for example in described.examples.get(kind, ()):
             yield from _section(title, style)
+            listed = example.get("findings", ())
             for name, text in example.items():
+                if name == "findings":
+                    continue
                 yield f"  {style('place', name)}"
-                yield from (f"    {style('dim', '|')} {line}".rstrip() for line in text.rstrip("\n").split("\n"))
+                for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
+                    mark = "  # <-- finding" if f"{name}:{number}" in listed else ""
+                    yield f"    {style('dim', '|')} {line}{mark}".rstrip()
     references = [f"CIS Docker Benchmark {number}" for number in described.cis] + list(described.references)
     if references:
         yield from _section("References", style)

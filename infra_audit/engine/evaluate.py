@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from infra_audit.deployment import Deployment
+from infra_audit.deployment import Deployment, Subject
 from infra_audit.engine.conditions import Condition, Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
@@ -253,40 +253,59 @@ def without_covered(policies: Iterable[Policy], findings: Sequence[Finding]) -> 
 def condense(deployment: Deployment, policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
     """One finding where most subjects lack the same thing, and one where several share one place."""
     folding = {policy.id: policy for policy in policies if policy.fold}
-    groups: dict[tuple[str, str], list[Finding]] = {}
+    wholes = {kind: _wholes(deployment, kind) for kind in {policy.subject for policy in folding.values()}}
+    groups: dict[tuple[str, Severity, str, Subject], list[Finding]] = {}
     rest: list[Finding] = []
     for finding in findings:
         if finding.policy in folding and finding.suppressed is None:
-            groups.setdefault((finding.policy, finding.evidence), []).append(finding)
+            whole = wholes[folding[finding.policy].subject].get(finding.subject, deployment.root)
+            groups.setdefault((finding.policy, finding.severity, finding.evidence, whole), []).append(finding)
         else:
             rest.append(finding)
     result: list[Finding] = []
-    for (policy, _), group in groups.items():
-        subjects = deployment.subjects(folding[policy].subject)
+    for (policy, _, _, whole), group in groups.items():
+        total = sum(one is whole for one in wholes[folding[policy].subject].values())
         failing = {finding.subject for finding in group}
-        if len(failing) >= 2 and len(failing) * 2 > len(subjects):
-            result.append(_folded(deployment, folding[policy], group, len(subjects)))
+        if len(failing) >= 2 and len(failing) * 2 > total:
+            result.append(_folded(whole, folding[policy], group, total))
         else:
             rest.extend(group)
     return result + _joined(rest)
 
 
-def _folded(deployment: Deployment, policy: Policy, group: list[Finding], total: int) -> Finding:
-    """One finding about the deployment that names all its subjects."""
+_PARTS_OF = {"panel": "dashboard"}
+"""Kinds of subjects that fold within their parent and not over the whole deployment."""
+
+
+def _wholes(deployment: Deployment, kind: str) -> dict[SubjectRef, Subject]:
+    """For each subject of a kind what it is a part of: its dashboard, else the deployment."""
+    parent = _PARTS_OF.get(kind)
+    return {
+        one.ref: one.parent if one.parent is not None and one.parent.kind == parent else deployment.root
+        for one in deployment.subjects(kind)
+    }
+
+
+def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) -> Finding:
+    """One finding about the deployment, or another whole, that names all its subjects."""
     first = group[0]
+    deployment = whole.deployment
     names = list(dict.fromkeys(finding.subject.name for finding in group))
     kinds = policy.subject + "s"
     message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
-    related = _Related(_section(deployment, policy.subject, first))
+    if whole is not deployment.root:
+        names = [name.removeprefix(f"{whole.name}/") for name in names]
+    place = _section(deployment, policy.subject, first) if whole is deployment.root else first.place
+    related = _Related(place)
     for finding in group:
         related.add(finding.place, finding.message)
     return Finding(
         policy=first.policy,
         severity=max(finding.severity for finding in group),
         deployment=first.deployment,
-        subject=deployment.root.ref,
+        subject=whole.ref,
         message=f"{len(names)} of {total} {kinds}: {message} ({', '.join(names)})",
-        place=_section(deployment, policy.subject, first),
+        place=place,
         value=names,
         expected=first.expected,
         related=related.places(),

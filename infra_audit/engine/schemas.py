@@ -140,7 +140,22 @@ Condition = Annotated[
     ),
 ]
 
-ExampleFiles = Annotated[dict[str, str], Field(min_length=1, description="File name → text.")]
+
+def _files_and_findings(value: Any) -> Any:
+    for name, content in value.items():
+        if isinstance(content, list) is not (name == "findings"):
+            raise ValueError("a file is a text; only `findings` is a list")
+    return value
+
+
+ExampleFiles = Annotated[
+    dict[str, str | list[str]],
+    Field(
+        min_length=1,
+        description="File name → text; under `findings` the places (file:line) in files that take no marks.",
+    ),
+    AfterValidator(_files_and_findings),
+]
 
 
 class _Examples(Strict):
@@ -286,6 +301,13 @@ class _Target(Strict):
     unit: Text
 
 
+class _Monitoring(Strict):
+    panels: Annotated[
+        dict[Text, Texts | None],
+        Field(description="Key panels: glob of the title → globs of metrics of which it asks at least one."),
+    ] = {}
+
+
 class PlanDocument(Strict):
     """A plan: the numbers that a team documented for one system."""
 
@@ -295,6 +317,7 @@ class PlanDocument(Strict):
     roles: dict[str, _Role | None] = {}
     networks: dict[str, _PlanNetwork | None] = {}
     budget: _Budget | None = None
+    monitoring: _Monitoring | None = None
 
 
 # -- configuration ------------------------------------------------------------------------------

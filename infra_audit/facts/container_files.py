@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -77,6 +78,27 @@ class ContainerFiles:
         """Paths inside the container that fit a pattern with wildcards in its last part; sorted."""
         folder, name = posixpath.split(pattern)
         return [posixpath.join(folder, found) for found in self.listing(folder) if fnmatchcase(found, name)]
+
+    def is_folder(self, path: str) -> bool:
+        """True for a folder inside the container that is mounted, or that something is mounted into."""
+        path = posixpath.normpath(path)
+        mount = self.mount(path)
+        if (mount is None or mount.target != path) and any(_below(one.target, path) for one in self.mounts):
+            return True
+        return mount is not None and mount.inline is None and self._reader.is_folder(self._host(mount, path))
+
+    def walk(self, folder: str, ending: str, depth: int = 8) -> Iterator[str]:
+        """Paths of files below a folder inside the container, hidden folders left out; sorted by folder.
+
+        Raises Undecidable where a folder is a volume whose content is not in the files.
+        """
+        for name in self.listing(folder):
+            path = posixpath.join(folder, name)
+            if self.is_folder(path):
+                if depth and not name.startswith("."):
+                    yield from self.walk(path, ending, depth - 1)
+            elif name.endswith(ending):
+                yield path
 
     def is_image_folder(self, path: str) -> bool:
         """True where a folder is the image's own, perhaps with single files mounted into it."""

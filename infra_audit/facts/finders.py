@@ -11,6 +11,9 @@ subjects whose ``cache`` holds what was read, under the name of the module that 
 | rule_file | a file of rules, loaded or not | its path | the service that loads it, if any |
 | alert | an alerting rule | its name | the rule_file |
 | recording_rule | a recording rule | what it records | the rule_file |
+| datasource | a datasource that Grafana is provisioned with | its name | the Grafana service |
+| dashboard | a dashboard file, provisioned or mounted or named to be judged | its title | the Grafana service, if any |
+| panel | a panel of a dashboard | dashboard/title | the dashboard |
 | expression | the PromQL of an alert, recording rule or panel | owner's kind and name | its owner |
 """
 
@@ -30,7 +33,10 @@ FINDERS: dict[str, tuple[str, ...]] = {
     "rule_file": ("infra_audit.facts.rule_files:rule_files",),
     "alert": ("infra_audit.facts.rule_files:alerts",),
     "recording_rule": ("infra_audit.facts.rule_files:recording_rules",),
-    "expression": ("infra_audit.facts.expressions:of_rules",),
+    "expression": ("infra_audit.facts.expressions:of_rules", "infra_audit.facts.panels:find_expressions"),
+    "datasource": ("infra_audit.facts.grafana:find_datasources",),
+    "dashboard": ("infra_audit.facts.grafana:find_dashboards",),
+    "panel": ("infra_audit.facts.grafana:find_panels",),
 }
 """Kind → functions (``module:name``) that find its subjects in a deployment, in this order."""
 

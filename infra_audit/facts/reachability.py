@@ -14,7 +14,7 @@ from infra_audit.facts.topology import Topology, extra_hosts, link_names, topolo
 from infra_audit.patterns import Pattern
 from infra_audit.tree import HOLE, Node
 
-__all__: list[str] = []
+__all__ = ["is_nobody", "no_shared_network"]
 
 _LOCALHOST = frozenset(("localhost", "127.0.0.1", "[::1]", "::1"))
 _HOST_NAMES = frozenset(("host.docker.internal", "gateway.docker.internal", "kubernetes.docker.internal"))
@@ -88,7 +88,7 @@ def _unreachable(topology: Topology, service: Subject, reference: Reference, tol
         why = f"{reference.key} names {host}, which may be another on the external network {', '.join(external)}"
         return Item(why, (), unknown=True)
     target = service.deployment.service(named[0])
-    return _no_shared_network(
+    return no_shared_network(
         topology, service, target or service, Evidence(reference.place), f"{reference.key} names {host}"
     )
 
@@ -121,11 +121,11 @@ def _unreachable_dependencies(topology: Topology, service: Subject, told: set[st
             continue
         if not topology.networks(service) or not topology.networks(target):
             continue
-        items.append(_no_shared_network(topology, service, target, Evidence(node), f"depends on {name}"))
+        items.append(no_shared_network(topology, service, target, Evidence(node), f"depends on {name}"))
     return items
 
 
-def _no_shared_network(topology: Topology, client: Subject, target: Subject, place: Evidence, says: str) -> Item:
+def no_shared_network(topology: Topology, client: Subject, target: Subject, place: Evidence, says: str) -> Item:
     mine, theirs = _attached(topology, client.name), _attached(topology, target.name)
     places = (
         place,
@@ -150,7 +150,7 @@ def unknown_hosts(service: Subject) -> Fact[list[Item]]:
         host = reference.host
         if reference.key == "command" or reference.form == "host" or reference.port is None or host.lower() in told:
             continue
-        if not _is_nobody(topology, service, host):
+        if not is_nobody(topology, service, host):
             continue
         owners = [one for one in _owners(service, reference.port) if topology.share(service, one)]
         if not owners:
@@ -169,7 +169,7 @@ def unknown_hosts(service: Subject) -> Fact[list[Item]]:
     return Known(items)
 
 
-def _is_nobody(topology: Topology, service: Subject, host: str) -> bool:
+def is_nobody(topology: Topology, service: Subject, host: str) -> bool:
     """True for a single-label name that no service, alias, link or extra host has."""
     name = host.lower()
     if "." in name or HOLE in name or name in _LOCALHOST or _is_address(name) or name.isdigit():
@@ -250,7 +250,7 @@ def unknown_upstreams(service: Subject) -> Fact[list[Item]]:
     for upstream in _once(read.upstreams):
         if upstream.why:
             items.append(Item(f"{upstream.what}: {upstream.why}", (), unknown=True))
-        elif _is_nobody(topology, service, upstream.host):
+        elif is_nobody(topology, service, upstream.host):
             external = topology.external(service)
             if external:
                 why = (
@@ -282,7 +282,7 @@ def unreachable_upstreams(service: Subject) -> Fact[list[Item]]:
             items.append(_elsewhere(upstream, external, "another on"))
         elif target is not None:
             says = f"{upstream.what} sends to {upstream.host}"
-            items.append(_no_shared_network(topology, service, target, Evidence(upstream.place), says))
+            items.append(no_shared_network(topology, service, target, Evidence(upstream.place), says))
     return Known(items)
 
 

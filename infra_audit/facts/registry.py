@@ -66,6 +66,10 @@ MODULES = (
     "infra_audit.facts.host_mounts",
     "infra_audit.facts.images",
     "infra_audit.facts.operation",
+    "infra_audit.facts.dashboards",
+    "infra_audit.facts.panels",
+    "infra_audit.facts.datasources",
+    "infra_audit.facts.grafana_service",
 )
 """Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
 
