@@ -17,7 +17,7 @@ from infra_audit.deployment import Deployment, Subject
 from infra_audit.engine.policies import SUBJECTS
 from infra_audit.engine.templates import show
 from infra_audit.errors import UsageError
-from infra_audit.facts.registry import Definition, Unknown, definitions, evaluate
+from infra_audit.facts.registry import Definition, Unknown, definitions, evaluate, load_plugins
 from infra_audit.hints import did_you_mean
 from infra_audit.reports.terminal import Look, Style, printable, wrap
 from infra_audit.secrets import MASK, is_secret_key, mask, mask_data
@@ -41,6 +41,7 @@ def command(
     SUBJECT is a service's name, KIND:NAME (network:backend, port:web/8080:80/tcp), or "deployment".
     """
     look = look_for(None, color, width)
+    load_plugins()
     if subject is None:
         if request.files:
             raise UsageError("name a SUBJECT of these files, such as a service")

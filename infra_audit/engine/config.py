@@ -22,6 +22,7 @@ from infra_audit.tree import Node
 
 __all__ = [
     "CONFIG_NAMES",
+    "PACKAGE",
     "Config",
     "DeploymentConfig",
     "PathConfig",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 CONFIG_NAMES = (".infra-audit.yaml", ".infra-audit.yml")
+PACKAGE = "package:"
+"""In front of the name of an installed Python package that holds policies."""
 
 
 class Rule(NamedTuple):
@@ -130,7 +133,7 @@ def read_config(path: str) -> Config:
         file=location,
         folder=folder,
         plan=_plan(node.get("plan"), folder, spans),
-        policies=_paths(node.get("policies"), folder, spans),
+        policies=_packs(node.get("policies"), folder, spans),
         deployments=deployments,
         rules=_rules(node.get("rules")),
         ignores=tuple(_ignore(entry, folder) for entry in _entries(node.get("ignore"))),
@@ -235,6 +238,17 @@ def _paths(node: Node | None, folder: str, spans: dict[str, Span]) -> tuple[str,
         spans[path] = entry.span
         paths.append(path)
     return tuple(paths)
+
+
+def _packs(node: Node | None, folder: str, spans: dict[str, Span]) -> tuple[str, ...]:
+    """Folders of policies as absolute paths, and `package:NAME` as it is."""
+    packs = []
+    for entry in _entries(node):
+        text = str(entry.value)
+        pack = text if text.startswith(PACKAGE) else os.path.normpath(os.path.join(folder, text))
+        spans[pack] = entry.span
+        packs.append(pack)
+    return tuple(packs)
 
 
 def _pairs(node: Node | None) -> Iterable[tuple[str, Node]]:

@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from infra_audit.deployment import Files
+from infra_audit.engine.config import PACKAGE
 from infra_audit.engine.policies import Policy
 from infra_audit.engine.review import review
 from infra_audit.engine.schemas import MODELS, schema
 from infra_audit.errors import ConfigError
+from infra_audit.facts.registry import load_plugins
 from infra_audit.hints import nearest
 from infra_audit.plan import Plan
 from infra_audit.readers.yaml import read_yaml
@@ -54,24 +56,48 @@ def read_plan(path: str) -> Plan:
     return Plan.of(node.data(), file=display_path(path), node=node)
 
 
-def read_policies(folder: str, named: Span | None = None) -> Iterator[Policy]:
-    """The policies below a folder of the user's, reviewed; ``named`` is where the folder is named."""
-    if not os.path.isdir(folder):
-        place = (named.source.path, named.line, named.column) if named else ("", 0, 0)
-        message = f"the folder of policies {display_path(folder)} does not exist"
-        raise ConfigError(message, file=place[0], line=place[1], column=place[2])
+def read_policies(pack: str, named: Span | None = None) -> Iterator[Policy]:
+    """The policies of the user's below a folder, or in an installed package (`package:NAME`), reviewed.
+
+    ``named`` is where the pack is named. The facts of installed plugins are known to them.
+    """
+    load_plugins()
+    folder, name = pack, PACK
+    if pack.startswith(PACKAGE):
+        name = pack.removeprefix(PACKAGE)
+        folder = _package_folder(name, named)
+    elif not os.path.isdir(folder):
+        _fail(f"the folder of policies {display_path(folder)} does not exist", named)
     files = Files()
     for inside, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
-                yield _read_policy(os.path.join(inside, name), files)
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for file in sorted(names):
+            if file.endswith((".yaml", ".yml")) and not file.startswith("."):
+                yield _read_policy(os.path.join(inside, file), name, files)
 
 
-def _read_policy(path: str, files: Files) -> Policy:
+def _package_folder(name: str, named: Span | None) -> str:
+    """The folder of an installed package, found without running it."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        _fail(f"no package {name} is installed beside infra-audit", named)
+    return next(iter(spec.submodule_search_locations))
+
+
+def _fail(message: str, named: Span | None) -> NoReturn:
+    place = (named.source.path, named.line, named.column) if named else ("", 0, 0)
+    raise ConfigError(message, file=place[0], line=place[1], column=place[2])
+
+
+def _read_policy(path: str, pack: str, files: Files) -> Policy:
     source = files.read(path)
     node = read_valid("policy", source)
-    policy = Policy.of(node.data(), pack=PACK, family=os.path.basename(os.path.dirname(path)), file=source.path)
+    policy = Policy.of(node.data(), pack=pack, family=os.path.basename(os.path.dirname(path)), file=source.path)
     for problem in review(policy):
         span = _place(node, problem.path)
         raise ConfigError(problem.message, file=source.path, line=span.line, column=span.column)

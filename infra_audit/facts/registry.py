@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from infra_audit.deployment import Subject
-from infra_audit.errors import InfraAuditError, Undecidable, UsageError
+from infra_audit.errors import ConfigError, InfraAuditError, Undecidable, UsageError
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "expect",
     "fact",
+    "load_plugins",
     "unit_of",
     "value_of",
 ]
@@ -72,6 +74,10 @@ MODULES = (
     "infra_audit.facts.grafana_service",
 )
 """Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
+
+
+PLUGINS = "infra_audit.facts"
+"""Entry point group of modules that register further facts."""
 
 
 class Evidence(NamedTuple):
@@ -176,6 +182,23 @@ def expect(modules: Mapping[str, str]) -> None:
     A hint alone: a fact that is not where it is expected is looked for in all MODULES.
     """
     _expected.update(modules)
+
+
+@cache
+def load_plugins() -> None:
+    """Imports the modules that installed packages name as entry points of the group PLUGINS.
+
+    Raises ConfigError for one that cannot be imported. Shipped policies need none of them, so a run
+    asks only where somebody has policies of his own.
+    """
+    from importlib.metadata import entry_points  # reads the lists of all installed packages
+
+    for entry in entry_points(group=PLUGINS):
+        definitions()  # a plugin's fact may not take the place of one of these
+        try:
+            entry.load()
+        except Exception as error:  # somebody else's code may raise anything
+            raise ConfigError(f"the plugin {entry.name} ({entry.value}) cannot be loaded: {error}") from error
 
 
 def _find(name: str) -> Definition | None:
