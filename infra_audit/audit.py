@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from infra_audit.deployment import Deployment, Files, Subject
 from infra_audit.engine.config import (
@@ -31,6 +31,7 @@ from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Finding, Report
 from infra_audit.hints import did_you_mean
+from infra_audit.named import NamedTuple
 from infra_audit.plan import Plan, bind
 from infra_audit.reports.terminal import count
 from infra_audit.source import display_path

@@ -11,10 +11,11 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.errors import ConfigError
 from infra_audit.finding import Finding, Suppression
+from infra_audit.named import NamedTuple
 from infra_audit.source import display_path
 
 __all__ = ["Baseline", "Known"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.errors import InfraAuditError
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 
 __all__ = [

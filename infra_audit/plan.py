@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import ConfigError
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.tree import Node
 from infra_audit.units import parse_bytes

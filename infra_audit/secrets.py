@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
+
+from infra_audit.named import NamedTuple
 
 __all__ = ["MASK", "is_secret_key", "mask", "mask_data", "mask_value", "secret_ranges"]
 

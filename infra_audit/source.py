@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from infra_audit.named import NamedTuple
 
 __all__ = ["Hop", "HopKind", "Source", "Span", "display_path"]
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from infra_audit.finding import Finding, Related, Severity, SubjectRef, Suppression
 from infra_audit.hints import nearest
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Source, Span
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "infra_audit"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 LAYERS = (
-    ("errors", "hints"),
+    ("errors", "hints", "named"),
     ("source",),
     ("tree",),
     ("units", "finding", "patterns", "resources"),

@@ -49,6 +49,7 @@ def test_the_group_imports_no_command(args: tuple[str, ...], tmp_path: Path) -> 
         "infra_audit.errors",
         "infra_audit.finding",
         "infra_audit.hints",
+        "infra_audit.named",
         "infra_audit.reports",
         "infra_audit.reports.terminal",
         "infra_audit.secrets",

@@ -7,10 +7,10 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from infra_audit.errors import UsageError
 from infra_audit.hints import did_you_mean
+from infra_audit.named import NamedTuple
 from infra_audit.reports import REPORTERS, Look
 from infra_audit.source import display_path
 

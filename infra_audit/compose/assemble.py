@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from infra_audit.compose.complete import complete
 from infra_audit.compose.decode import decode
@@ -24,6 +23,7 @@ from infra_audit.compose.shape import Table
 from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
 from infra_audit.finding import Related
+from infra_audit.named import NamedTuple
 from infra_audit.readers.yaml import YamlDocument, read_documents
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import HOLE, Node

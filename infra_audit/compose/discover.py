@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from infra_audit.compose.paths import absolute
 from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
+from infra_audit.named import NamedTuple
 from infra_audit.readers.env import read_env
 from infra_audit.readers.yaml import read_documents
 from infra_audit.source import display_path

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from infra_audit.named import NamedTuple
 from infra_audit.source import Hop, Span
 from infra_audit.tree import HOLE, Node
 

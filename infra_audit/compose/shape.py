@@ -10,7 +10,9 @@ Printing: zero values are left out unless ``keep``; ``always`` fields are printe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from infra_audit.named import NamedTuple
 
 __all__ = ["Array", "Free", "Leaf", "Object", "Shape", "Table"]
 

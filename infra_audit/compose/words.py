@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Words", "command_words"]
 
-from typing import NamedTuple
+from infra_audit.named import NamedTuple
 
 _SPACE = " \t\r\n"
 _ENDS = ";&|<>"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ConfigError
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, unit_of
+from infra_audit.named import NamedTuple
 from infra_audit.plan import Bound, PlanBinding
 from infra_audit.units import parse_bytes, parse_duration
 

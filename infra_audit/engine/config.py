@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from infra_audit.deployment import Files
 from infra_audit.engine.policies import Policy
 from infra_audit.errors import ConfigError
 from infra_audit.finding import Severity
 from infra_audit.hints import did_you_mean
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.suppress import Ignore, is_over
 from infra_audit.tree import Node

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.engine.conditions import Condition, Context, Outcome, judge
@@ -20,6 +20,7 @@ from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.tree import Node
 

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit import __version__, resources
 from infra_audit.deployment import Files
@@ -21,6 +21,7 @@ from infra_audit.engine.templates import NAMES, placeholders
 from infra_audit.errors import ConfigError
 from infra_audit.facts.registry import MODULES, expect
 from infra_audit.finding import Severity
+from infra_audit.named import NamedTuple
 from infra_audit.plan import Plan
 from infra_audit.readers.yaml import read_yaml
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.engine.conditions import Leaf, Operand, to_unit
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import FORMATS, placeholders
 from infra_audit.facts.registry import Definition, definitions
 from infra_audit.hints import did_you_mean
+from infra_audit.named import NamedTuple
 
 __all__ = ["FACTS_OF", "PolicyProblem", "review"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.facts.registry import Item
+from infra_audit.named import NamedTuple
 from infra_audit.units import format_bytes, format_duration
 
 __all__ = ["FORMATS", "NAMES", "Placeholder", "fill", "placeholders", "show"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.networks import attached, read_address, subnets_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
 from infra_audit.facts.topology import is_external, topology_of
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__: list[str] = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, fact, value_of
 from infra_audit.facts.services import replicas_node
+from infra_audit.named import NamedTuple
 from infra_audit.plan import PlanBinding, Role
 from infra_audit.tree import Node
 from infra_audit.units import format_bytes

@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import Undecidable
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Inline, Located
 from infra_audit.source import display_path
 from infra_audit.tree import HOLE, Node, holes_as_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.rule_files import rule_of
 from infra_audit.monitoring import grafana_macros
 from infra_audit.monitoring.promql import Expression, PromqlError, Selector, parse
 from infra_audit.monitoring.promql_tokens import Place
+from infra_audit.named import NamedTuple
 from infra_audit.readers.scalar_text import ScalarText
 from infra_audit.source import Span
 from infra_audit.tree import Node

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import InfraAuditError, ReadError, Undecidable
@@ -18,6 +17,7 @@ from infra_audit.facts.registry import Known, evaluate
 from infra_audit.facts.services import environment, image_of
 from infra_audit.monitoring.grafana.dashboards import Dashboard, Panel, is_dashboard, read_dashboard, text_of
 from infra_audit.monitoring.grafana.provisioning import Datasource, Provider, read_datasources, read_providers
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.readers.json import read_json
 from infra_audit.readers.located import Located

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.grafana import Grafana, Loaded, dashboard_of, grafana_for
 from infra_audit.facts.topology import topology_of
 from infra_audit.monitoring.grafana.dashboards import Dashboard, DatasourceRef, Panel, Target, text_of
 from infra_audit.monitoring.grafana.provisioning import Datasource
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.tree import is_known
 

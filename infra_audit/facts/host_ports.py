@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact
 from infra_audit.facts.services import is_profiled_apart
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__ = ["is_on_host_network", "published_ports"]

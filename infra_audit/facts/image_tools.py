@@ -6,9 +6,8 @@ be rebuilt at any time, so only what has held over many releases is named.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.facts.products import Image
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["SHELL_TOOLS", "brings_no_health_check", "lacking"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.products import parse_image
 from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, fact, value_of
 from infra_audit.facts.services import image_of
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.tree import HOLE, Node
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Files, Subject
 from infra_audit.errors import InfraAuditError, Undecidable
@@ -14,6 +13,7 @@ from infra_audit.facts.probe import Probe, probe_of
 from infra_audit.facts.products import DEFAULT_PORTS
 from infra_audit.facts.registry import Evidence, Fact, Known, fact, value_of
 from infra_audit.facts.services import command_words, environment, environment_items, sub_span
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node

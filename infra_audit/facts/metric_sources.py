@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import ReadError
@@ -18,6 +17,7 @@ from infra_audit.hints import did_you_mean
 from infra_audit.monitoring.catalogue import Exporter, Metric, exporters, generated, owner_of, read_exposition
 from infra_audit.monitoring.prometheus_config import Job
 from infra_audit.monitoring.promql_labels import Labels, labels_of
+from infra_audit.named import NamedTuple
 from infra_audit.source import display_path
 
 __all__ = ["Answer", "Sources", "sources_of"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
 from infra_audit.facts.topology import Attachment, is_external, is_implied, topology_of
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.tree import Node
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.expressions import Query, query_of, query_subject
@@ -17,6 +16,7 @@ from infra_audit.monitoring.grafana.panel_types import NUMERIC, QUERYING, REMOVE
 from infra_audit.monitoring.grafana_macros import Piece, is_variable, substitute
 from infra_audit.monitoring.promql_tokens import Place
 from infra_audit.monitoring.quantities import quantity
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["Asked", "find_expressions", "queries_of"]

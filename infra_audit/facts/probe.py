@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.services import Word
 from infra_audit.facts.shell import SHELLS, Piece, base_name, commands, is_script_option
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__ = ["Probe", "Step", "probe_of"]

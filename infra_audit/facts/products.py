@@ -5,7 +5,7 @@ Compatible products keep their own names: Valkey is not Redis, OpenSearch is not
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from infra_audit.named import NamedTuple
 
 __all__ = ["DATASTORES", "DEFAULT_PORTS", "ONE_SHOT_IMAGES", "Image", "parse_image", "product_of_image"]
 

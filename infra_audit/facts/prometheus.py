@@ -11,7 +11,6 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import InfraAuditError, ReadError, Undecidable
@@ -22,6 +21,7 @@ from infra_audit.facts.registry import Known, evaluate
 from infra_audit.facts.services import Word, command_words
 from infra_audit.monitoring.located_yaml import read_located
 from infra_audit.monitoring.prometheus_config import PrometheusConfig, Target, read_config, read_targets
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.tree import HOLE, Node
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ReadError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.services import command_words, environment
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.readers.haproxy import read_haproxy
 from infra_audit.readers.located import Located

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from infra_audit.hints import nearest
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.units import parse_bytes
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.registry import Unknown, evaluate
 from infra_audit.facts.services import environment, image_of, raw_words
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node, holes_as_text
 

@@ -13,7 +13,6 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ReadError, Undecidable
@@ -22,6 +21,7 @@ from infra_audit.facts.redis_directives import canonical
 from infra_audit.facts.redis_images import OUTPUT, Flavour, environment_settings, flavour_of
 from infra_audit.facts.services import Word, environment, raw_words, sub_span
 from infra_audit.facts.shell import SHELLS, Piece, base_name, commands, is_script_option
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
 from infra_audit.readers.redis_conf import read_conf, split_args

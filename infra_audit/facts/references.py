@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.services import command_words, environment_items, sub_span
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node

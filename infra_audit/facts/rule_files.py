@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import InfraAuditError, ReadError, Undecidable
@@ -13,6 +12,7 @@ from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.prometheus import Server, product_of, servers
 from infra_audit.monitoring.located_yaml import read_located
 from infra_audit.monitoring.rules import Group, Rule, RuleTest, is_rule_file, read_groups, read_test, rules_of
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.tree import HOLE, Node
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
 from infra_audit.facts.services import Word, command_words, environment_items, sub_span
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.prometheus import Server, product_of, servers
 from infra_audit.facts.topology import topology_of
 from infra_audit.monitoring.prometheus_config import Job, Target
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__ = [

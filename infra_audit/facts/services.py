@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.products import DATASTORES, ONE_SHOT_IMAGES, Image, parse_image, product_of_image
 from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact, value_of
 from infra_audit.facts.shell import SHELLS, base_name, commands, is_script_option
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node, is_known

@@ -8,8 +8,8 @@ and keywords (``if``, ``then``, ``!``) are dropped, so the order of commands is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["OPERATORS", "SHELLS", "Command", "Piece", "base_name", "commands", "is_script_option"]

@@ -6,9 +6,8 @@ name, its hostname and its aliases. Source: docs.docker.com/compose/how-tos/netw
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.named import NamedTuple
 from infra_audit.tree import HOLE, Node
 
 __all__ = ["Attachment", "Topology", "extra_hosts", "is_external", "is_implied", "link_names", "topology_of"]

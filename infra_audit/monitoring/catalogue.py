@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import NamedTuple
 
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["GENERIC", "Exporter", "Metric", "exporters", "generated", "owner_of", "read_exposition"]

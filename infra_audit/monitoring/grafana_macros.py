@@ -8,11 +8,10 @@ syntax" and "Global variables".
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.monitoring.promql import Aggregation, Binary, Call, Expression, PromqlError, Selector, Subquery, Tree
 from infra_audit.monitoring.promql import parse as parse_promql
 from infra_audit.monitoring.promql_tokens import Place
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["PLACEHOLDER", "Substituted", "is_variable", "parse", "substitute"]

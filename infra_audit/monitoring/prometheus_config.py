@@ -7,10 +7,10 @@ same ``scrape_configs``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from infra_audit.monitoring.durations import seconds
 from infra_audit.monitoring.located_yaml import text_of
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import Node

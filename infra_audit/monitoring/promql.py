@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from infra_audit.monitoring.promql_tokens import Place, selector_places
+from infra_audit.named import NamedTuple
 
 __all__ = [
     "Aggregation",

@@ -6,9 +6,10 @@ Source: prometheus.io/docs/prometheus/latest/querying/operators, "Vector matchin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from infra_audit.monitoring.promql import Aggregation, Binary, Call, Number, Selector, String, Subquery, Tree
+from infra_audit.named import NamedTuple
 
 __all__ = ["Labels", "Resolve", "is_scalar", "labels_of", "never_match"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 
 __all__ = ["Place", "selector_places"]

@@ -5,10 +5,9 @@ Source: prometheus.io/docs/prometheus/latest/configuration/{recording_rules,aler
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.monitoring.durations import seconds
 from infra_audit.monitoring.located_yaml import text_of
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__ = ["Group", "Rule", "RuleTest", "is_rule_file", "read_groups", "read_test", "rules_of"]

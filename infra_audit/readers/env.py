@@ -8,9 +8,9 @@ values. Source: the dotenv parser of github.com/compose-spec/compose-go.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from infra_audit.errors import ReadError
+from infra_audit.named import NamedTuple
 from infra_audit.source import Source, Span
 
 __all__ = ["EnvEntry", "read_env"]

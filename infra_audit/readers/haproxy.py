@@ -7,8 +7,8 @@ and backslashes quote; "#" starts a comment. Source: docs.haproxy.org, "Quoting 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.source import Span
 

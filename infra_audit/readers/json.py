@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.errors import ReadError
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.tree import Node
 

@@ -8,9 +8,9 @@ Source: nginx.org/en/docs/beginners_guide.html.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.errors import ReadError
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.source import Span
 

@@ -9,9 +9,9 @@ alone, a closing quote must end the word); names ignore case; an included file i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from infra_audit.errors import ReadError, Undecidable
+from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.source import Span
 

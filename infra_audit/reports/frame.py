@@ -9,8 +9,7 @@ Credentials are replaced by ``***``; characters that a terminal would act on are
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from infra_audit.named import NamedTuple
 from infra_audit.reports.terminal import Style, cell_width, escape, printable
 from infra_audit.secrets import MASK, secret_ranges
 from infra_audit.source import Span

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, Severity
+from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 
 __all__ = ["Part", "by_deployment", "by_place", "sorted_findings", "sorted_gaps", "summary"]

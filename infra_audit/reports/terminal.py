@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import NamedTuple
+
+from infra_audit.named import NamedTuple
 
 __all__ = ["Look", "Style", "cell_width", "count", "printable", "wrap"]
 

@@ -9,8 +9,8 @@ asked of a panel is asked once. Source: grafana.com/docs/grafana, "Dashboard JSO
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from infra_audit.named import NamedTuple
 from infra_audit.tree import Node
 
 __all__ = [

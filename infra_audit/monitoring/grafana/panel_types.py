@@ -5,7 +5,7 @@ Sources: grafana.com/docs/grafana, "Visualizations", "Data sources" and "Plugins
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from infra_audit.named import NamedTuple
 
 __all__ = ["CORE_DATASOURCES", "NUMERIC", "QUERYING", "REMOVED", "Removed"]
 

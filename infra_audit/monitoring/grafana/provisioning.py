@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from infra_audit.monitoring.grafana.dashboards import text_of
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
