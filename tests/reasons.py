@@ -8,7 +8,12 @@ __all__ = ["reason"]
 
 _THEIRS = {
     "crash": ("^panic:", "json: "),
-    "YAML syntax": (r"(?:^|[\s:])yaml: (?!unmarshal)", "did not find expected", "top-level object must be a mapping"),
+    "YAML syntax": (
+        r"(?:^|[\s:])yaml: (?!unmarshal)",
+        "did not find expected",
+        "top-level object must be a mapping",
+        "non-string key",
+    ),
     "duplicate key": ("mapping key .* already defined",),
     "required variable": ("required variable",),
     "template": ("invalid interpolation format",),
@@ -18,10 +23,24 @@ _THEIRS = {
     "missing file": ("no such file", "not found: stat", "is a directory"),
     "unknown key": ("additional properties",),
     "conflict": (
-        *("conflict", "mutually exclusive", "can't set distinct", "MUST include", "already (?:in use|been)"),
+        *(
+            "conflict",
+            "mutually exclusive",
+            "can't set distinct",
+            "MUST include",
+            "already (?:in use|been)",
+            "are equal",
+        ),
         *("can't (?:use|be used)", "more than once", "cannot override", "imported resource", "must be unique"),
     ),
-    "missing key": ("is required", "is missing", "one of .* must be set", "must declare either", "missing property"),
+    "missing key": (
+        "is required",
+        "missing properties",
+        "is missing",
+        "one of .* must be set",
+        "must declare either",
+        "missing property",
+    ),
     "type": ("must be (?!one of|greater|unique)", "expected type", "unconvertible", "invalid type", "cast to expected"),
     "value": (
         *("invalid", "does not match", "must be", "unexpected", "unknown unit", "missing unit", "strconv"),
@@ -46,6 +65,7 @@ _OURS = {
         *("has scale", "is external and", "cannot override", "twice", "changes what is included", "not one of build"),
         *("gives both", "by count and by", "differs from the name"),
     ),
+    "written value": ("is no (?:size|duration|port|number|file mode)",),
     "missing key": (
         *("the key .* is missing", "must have one of", "without a target", "without a source"),
         *("target port is missing", "must name a service", "is missing"),
@@ -60,4 +80,5 @@ def reason(message: str, *, ours: bool = False) -> str:
     text = message.replace("\n", " ")
     text = re.sub(r'time="[^"]*" level=warning msg="(?:[^"\\]|\\.)*"', "", text).strip()
     classes = _OURS if ours else _THEIRS
-    return next((name for name, words in classes.items() if re.search("|".join(words), text)), "other")
+    found = next((name for name, words in classes.items() if re.search("|".join(words), text)), "other")
+    return found.removeprefix("written ")

@@ -79,7 +79,8 @@ class Assembler:
                 document = self._document(root, source, including)
                 merged = settle(document) if merged is None else merge(merged, document, PROJECT, (), self.problems)
                 merged = complete(merged, PROJECT, (), self.problems) or merged
-            if merged is None and location == locations[-1]:
+            nothing = merged is None or not merged.value.keys() - {"version", "include"}
+            if nothing and location == locations[-1]:
                 raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
         if merged is None:
             raise ReadError("no Compose file is given")

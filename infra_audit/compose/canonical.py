@@ -8,6 +8,7 @@ from infra_audit.compose.numbers import shortest_float32
 from infra_audit.compose.schema import PROJECT
 from infra_audit.compose.shape import Array, Leaf, Object, Shape, Table
 from infra_audit.deployment import Deployment
+from infra_audit.readers.scalars import Timestamp, as_rfc3339
 from infra_audit.tree import Node
 
 __all__ = ["canonical"]
@@ -114,6 +115,8 @@ def _is_zero(value: Any, shape: Shape) -> bool:
 
 def _escape(value: Any) -> Any:
     """Every $ doubled, as Compose prints it so that its output can be read again."""
+    if isinstance(value, Timestamp):
+        return as_rfc3339(value)
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, dict):

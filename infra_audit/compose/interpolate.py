@@ -167,6 +167,8 @@ def interpolate_tree(
     """
 
     def visit(node: Node, path: tuple[str | int, ...]) -> Node:
+        if node.tag == "!reset":
+            return node  # what stands there does not count
         value = node.value
         kind = type(value)
         if kind is str:

@@ -22,8 +22,8 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     if over.tag == "!override":
         return _replaced(base, settle(over))
     if getattr(shape, "fixed", False) and base.value is not None and over.value is not None:
-        listed = isinstance(shape, Array) and shape.short == "gpus"  # already a list when files are merged
-        before, after = "list" if listed else _form(base), _form(over)
+        short = shape.short if isinstance(shape, Array) else ""
+        before, after = _EXPANDED.get(short) or _form(base), _form(over)
         if before == "text":
             return _replaced(base, settle(over))
         if before != after:
@@ -55,6 +55,10 @@ def merge(base: Node, over: Node, shape: Shape, path: Path, problems: Problems) 
     if isinstance(shape, Free):
         return _free(base, over, path, problems)
     return _replaced(base, settle(over))
+
+
+_EXPANDED = {"gpus": "list", "ssh": "mapping"}
+"""What Compose expands before it merges the next file."""
 
 
 def _form(node: Node) -> str:

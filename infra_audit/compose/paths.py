@@ -20,8 +20,8 @@ def absolute(path: str, folder: str) -> str:
     """A path of the host made absolute; ``~`` is the home directory."""
     if HOLE in path:
         return path
-    if path == "~" or path.startswith("~/"):
-        path = os.path.expanduser(path)
+    if path.startswith("~"):
+        path = posixpath.normpath(posixpath.join(os.path.expanduser("~"), path[1:].lstrip("/")))
     if _is_absolute(path):
         return path
     return posixpath.normpath(posixpath.join(folder, path))

@@ -34,7 +34,7 @@ _TINY_SPEC = 2
 
 def mount(node: Node, path: Path, problems: Problems) -> Node:
     text = node.value
-    if not isinstance(text, str):
+    if type(text) is not str:
         return node
     if not text:
         raise Invalid(f"{dotted(path)}: the volume is empty")
@@ -102,7 +102,7 @@ _DEVICE_PARTS = 3
 
 def device(node: Node, path: Path, problems: Problems) -> Node:
     text = node.value
-    if not isinstance(text, str):
+    if type(text) is not str:
         return node
     parts = text.split(":")
     if len(parts) > _DEVICE_PARTS:
@@ -123,9 +123,7 @@ def _named(field: str) -> Form:
 
     def expand(node: Node, path: Path, problems: Problems) -> Node:
         return (
-            node.with_value({field: Node(node.value, node.span, None, node.hops)})
-            if isinstance(node.value, str)
-            else node
+            node.with_value({field: Node(node.value, node.span, None, node.hops)}) if type(node.value) is str else node
         )
 
     return expand

@@ -56,12 +56,17 @@ def _entries(source: Source) -> list[EnvEntry]:
         at = _statement_start(text, at)
         if at >= len(text):
             return found
-        match = _EXPORT.match(text, at)
-        if match:
-            at = match.end()
+        if _EXPORT.match(text, at):
+            at += len("export")
+            while at < len(text) and text[at] in _KEY_SPACE:
+                at += 1
             if at >= len(text):
                 raise _error(source, at, "a key is missing after export")
         start, end, at, alone = _key(source, at)
+        if alone and at >= len(text) and not text.endswith("\n"):
+            # a last line without an end and without a sign is a value without a name to Compose
+            found.append(_value(source, "", source.span(start, start), start)[0])
+            continue
         key = text[start:end]
         if " " in key:
             raise _error(source, start, f"the key {key!r} contains a space")

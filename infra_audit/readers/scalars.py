@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from infra_audit.tree import Scalar
 
-__all__ = ["Timestamp", "resolve_plain"]
+__all__ = ["Timestamp", "as_rfc3339", "resolve_plain"]
 
 _WORDS: Mapping[str, Scalar] = {
     "": None,
@@ -46,6 +46,17 @@ class Timestamp(str):
     """An unquoted date: text that no typed place in a Compose file accepts."""
 
     __slots__ = ()
+
+
+def as_rfc3339(timestamp: Timestamp) -> str:
+    """A date as Go prints it in JSON."""
+    if len(timestamp) <= _DATE_LENGTH:
+        year, month, day = timestamp.split("-")
+        return f"{year}-{month:0>2}-{day:0>2}T00:00:00Z"
+    return str(timestamp)
+
+
+_DATE_LENGTH = len("2024-01-01")
 
 
 def resolve_plain(text: str) -> Scalar:

@@ -20,7 +20,7 @@ from infra_audit.named import NamedTuple
 >>>>>>> 7387151 (Named tuples that cost a third to make)
 from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
-from infra_audit.tree import Node
+from infra_audit.tree import Node, Scalar
 
 __all__ = ["Issue", "YamlDocument", "read_documents", "read_inline_yaml", "read_yaml"]
 
@@ -33,6 +33,12 @@ MAX_EXPANDED = 250_000
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _EXOTIC_BREAKS = ("\x85", "\u2028", "\u2029")
 _STANDARD = "tag:yaml.org,2002:"
+_TAGGED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float,),
+    "bool": (bool,),
+    "null": (type(None),),
+}
 _COMPOSE_TAGS = frozenset({"!reset", "!override"})
 
 
@@ -203,10 +209,18 @@ class _Builder:
                 return Node(text, span)
             value = resolve_plain(text)
         elif tag.startswith(_STANDARD) and tag != _STANDARD + "str":
-            value, plain = resolve_plain(text), True
+            value, plain = self._tagged(tag.removeprefix(_STANDARD), text, span), True
         else:
             return Node(text, span, tag=self._tag(tag))
         return Node(value, span, plain=plain)
+
+    def _tagged(self, tag: str, text: str, span: Span) -> Scalar:
+        """The value of a scalar that has one of YAML's own tags. Raises where it is none of that kind."""
+        value = resolve_plain(text)
+        kinds = _TAGGED.get(tag)
+        if kinds is not None and not (type(value) in kinds or (tag == "float" and type(value) is int)):
+            raise self._error(f"{text!r} is no value of the tag !!{tag}", span)
+        return value
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
         text = event.value

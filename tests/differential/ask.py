@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tests.conformance import differences
 from tests.differential.entries import Entry, files
+from tests.differential.wholes import Whole
 from tests.oracle import Answer, Question
 
-__all__ = ["ENVIRON", "Disagreement", "compare_entries", "compare_files", "question"]
+__all__ = ["ENVIRON", "Disagreement", "compare_entries", "compare_files", "compare_wholes", "question"]
 
 ENVIRON = {"A": "a-value", "B": ""}
 BATCH = 60
@@ -26,12 +27,16 @@ class Disagreement(NamedTuple):
     detail: str
 
 
+Compared: TypeAlias = tuple[Disagreement | None, tuple[str, str]]
+"""A disagreement, if there is one, and what we and Compose said where we refused."""
+
+
 def question(texts: dict[str, str], folder: Path, **options: Any) -> Question:
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode("utf-8", "surrogatepass"))
     merged = [name for name in texts if name.startswith("compose")]
-    return Question(folder, merged, **{"environ": ENVIRON, **options})
+    return Question(folder, merged, **{"environ": {**ENVIRON, "PWD": str(folder)}, **options})
 
 
 def _ours(asked: Question) -> Answer:
@@ -60,7 +65,7 @@ def verdict(ours: Answer, theirs: Answer) -> tuple[str, str]:
     )
 
 
-def compare_files(label: str, texts: dict[str, str], **options: Any) -> tuple[Disagreement | None, tuple[str, str]]:
+def compare_files(label: str, texts: dict[str, str], **options: Any) -> Compared:
     """One case by itself, and what both said where they refused it."""
     with tempfile.TemporaryDirectory(prefix="case") as folder:
         asked = question(texts, Path(folder), **options)
@@ -69,9 +74,7 @@ def compare_files(label: str, texts: dict[str, str], **options: Any) -> tuple[Di
     return (Disagreement(label, kind, texts, detail) if kind else None), (ours.error, theirs.error)
 
 
-def compare_entries(
-    entries: Sequence[Entry], pool: ThreadPoolExecutor
-) -> Iterator[tuple[Disagreement | None, tuple[str, str]]]:
+def compare_entries(entries: Sequence[Entry], pool: ThreadPoolExecutor) -> Iterator[Compared]:
     """Disagreements, and what both said of each case that we refuse."""
     accepted: list[Entry] = []
     refused: list[Entry] = []
@@ -87,6 +90,10 @@ def compare_entries(
         for disagreement in found:
             yield disagreement, ("", "")
     yield from pool.map(lambda entry: compare_files(entry.label, files([entry])), refused)
+
+
+def compare_wholes(wholes: Sequence[Whole], pool: ThreadPoolExecutor) -> Iterator[Compared]:
+    yield from pool.map(lambda whole: compare_files(whole.label, whole.files, profiles=whole.profiles), wholes)
 
 
 def _batch(entries: Sequence[Entry]) -> list[Disagreement]:
