@@ -17,19 +17,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from functools import cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ConfigError, InfraAuditError, Undecidable, UsageError
-=======
-from typing import Any, Generic, TypeAlias, TypeVar
-
-from infra_audit.deployment import Subject
-from infra_audit.errors import InfraAuditError, Undecidable, UsageError
 from infra_audit.named import NamedTuple
->>>>>>> 7387151 (Named tuples that cost a third to make)
 from infra_audit.source import Span
 from infra_audit.tree import Node
 

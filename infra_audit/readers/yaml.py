@@ -13,11 +13,8 @@ import yaml
 from yaml import CLoader
 
 from infra_audit.errors import ReadError
-<<<<<<< HEAD
-from infra_audit.readers.located import Located
-=======
 from infra_audit.named import NamedTuple
->>>>>>> 7387151 (Named tuples that cost a third to make)
+from infra_audit.readers.located import Located
 from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import Node, Scalar
