@@ -171,6 +171,11 @@ class Plan(NamedTuple):
         """``throughput`` and its ``unit``."""
         return self.values.get("target") or {}
 
+    @property
+    def alerts(self) -> Mapping[str, Any]:
+        """``count`` of alerts, and ``failures``: what an alert must watch → metrics that show it."""
+        return (self.values.get("monitoring") or {}).get("alerts") or {}
+
 
 class PlanBinding(NamedTuple):
     """A plan laid over a deployment: which service fills which role.

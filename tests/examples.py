@@ -5,7 +5,8 @@
 ``# <-- finding`` in an example marks the line of a finding; alone on its line it marks the line above, for
 files that have no comments behind a value (redis.conf). A file without any comments (JSON) has its places in
 the list ``findings`` of the example: ``findings: ["dashboard.json:12"]``. The first file or files named
-``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted.
+``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted, ``.infra-audit.yaml``
+the configuration.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = ["Document", "Example", "Told", "documents", "examples", "run"]
 
 MARK = "# <-- finding"
 PROJECT = "example"
+CONFIG = ".infra-audit.yaml"
 
 
 class Document(NamedTuple):
@@ -98,7 +100,8 @@ def run(example: Example, folder: Path) -> Told:
         folder=str(folder),
         name=PROJECT,
         plan=plan,
-        use_config=False,
+        config=str(folder / CONFIG) if CONFIG in example.files else None,
+        use_config=CONFIG in example.files,
         policies=() if policy.family == "suppressions" else (policy.id,),
     )
     report = audit.audit(request)

@@ -301,11 +301,17 @@ class _Target(Strict):
     unit: Text
 
 
+class _Alerts(Strict):
+    count: Annotated[int, Field(ge=0)] | None = None
+    failures: dict[Text, Annotated[list[Text], Field(min_length=1)]] = {}
+
+
 class _Monitoring(Strict):
     panels: Annotated[
         dict[Text, Texts | None],
         Field(description="Key panels: glob of the title → globs of metrics of which it asks at least one."),
     ] = {}
+    alerts: _Alerts | None = None
 
 
 class PlanDocument(Strict):

@@ -14,7 +14,7 @@ from infra_audit.readers.scalar_text import ScalarText
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__ = ["Query", "of_rules", "query_of", "query_subject"]
+__all__ = ["Query", "expression_of", "of_rules", "query_of", "query_subject"]
 
 
 class Query(NamedTuple):
@@ -71,4 +71,12 @@ def of_rules(deployment: Deployment) -> Iterator[Subject]:
     """The expressions of all alerts and recording rules."""
     for kind in ("alert", "recording_rule"):
         for rule in deployment.subjects(kind):
-            yield query_subject(rule, rule_of(rule).expr)
+            yield expression_of(rule)
+
+
+def expression_of(rule: Subject) -> Subject:
+    """The expression of an alert or recording_rule; the same object at each call."""
+    known = rule.cache.get("(expression)")
+    if not isinstance(known, Subject):
+        known = rule.cache["(expression)"] = query_subject(rule, rule_of(rule).expr)
+    return known

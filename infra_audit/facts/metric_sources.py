@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import ReadError
-from infra_audit.facts.expressions import query_of, query_subject
+from infra_audit.facts.expressions import expression_of, query_of
 from infra_audit.facts.prometheus import product_of, servers
 from infra_audit.facts.rule_files import rule_of
 from infra_audit.facts.scrapes import Scrape, scrapes_of
@@ -84,7 +84,7 @@ class Sources:
         found = self.recorded.get(name, ())
         results = set()
         for subject in found:
-            query = query_of(_expression(subject))
+            query = query_of(expression_of(subject))
             if query.parsed is None:
                 return None
             results.add(labels_of(query.parsed.tree, lambda inner: None).with_labels(rule_of(subject).labels))
@@ -235,10 +235,3 @@ def _may_be(source: _Source) -> bool:
     """True for a target whose image may be another build of an exporter."""
     service = source.scrape.service
     return service is None or (image_of(service) is not None and service.node.get("build") is None)
-
-
-def _expression(rule: Subject) -> Subject:
-    known = rule.cache.get("(expression)")
-    if not isinstance(known, Subject):
-        known = rule.cache["(expression)"] = query_subject(rule, rule_of(rule).expr)
-    return known

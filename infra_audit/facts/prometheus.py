@@ -25,7 +25,7 @@ from infra_audit.named import NamedTuple
 from infra_audit.readers.located import Located
 from infra_audit.tree import HOLE, Node
 
-__all__ = ["Entry", "RuleSource", "Server", "loaded_files", "product_of", "server_of", "servers"]
+__all__ = ["Entry", "RuleSource", "Server", "options_of", "product_of", "server_of", "servers"]
 
 _DEFAULTS = {
     "prometheus": ("/etc/prometheus/prometheus.yml", "/opt/bitnami/prometheus/conf/prometheus.yml"),
@@ -85,7 +85,7 @@ class Server:
 
     def option(self, name: str) -> Word | None:
         """The last value of an option, or the option's own word where it needs none."""
-        return next(reversed(_options(self.service, name)), None)
+        return next(reversed(options_of(self.service, name)), None)
 
 
 def servers(deployment: Deployment) -> list[Server]:
@@ -111,11 +111,6 @@ def product_of(service: Subject) -> str | None:
     except InfraAuditError:
         return None
     return product_of_image(parse_image(built.base)) if built else None
-
-
-def loaded_files(deployment: Deployment) -> dict[str, Subject]:
-    """Location of each rule file that is loaded → the service that loads it."""
-    return {rule.located.location: server.service for server in servers(deployment) for rule in server.rules}
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -165,7 +160,7 @@ def _find_config(server: Server) -> None:
 
 def _find_rules(server: Server) -> None:
     if server.product == "vmalert":
-        for word in _options(server.service, "rule"):
+        for word in options_of(server.service, "rule"):
             server.entries.append(_entry(server, word.text, word))
     elif server.config is not None:
         for node in server.config.rule_files:
@@ -260,7 +255,7 @@ def _file_targets(server: Server, entry: Node) -> tuple[list[Target], list[str]]
     return targets, unknown
 
 
-def _options(service: Subject, name: str) -> list[Word]:
+def options_of(service: Subject, name: str) -> list[Word]:
     """The values of an option, in order: ``--name=value``, ``-name=value`` and ``--name value``."""
     words = command_words(service)
     found: list[Word] = []

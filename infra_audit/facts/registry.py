@@ -73,6 +73,14 @@ MODULES = (
     "infra_audit.facts.panels",
     "infra_audit.facts.datasources",
     "infra_audit.facts.grafana_service",
+    "infra_audit.facts.prometheus_checks",
+    "infra_audit.facts.promtool_checks",
+    "infra_audit.facts.target_checks",
+    "infra_audit.facts.alertmanager",
+    "infra_audit.facts.rule_checks",
+    "infra_audit.facts.alert_checks",
+    "infra_audit.facts.promql_checks",
+    "infra_audit.facts.selector_checks",
 )
 """Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
 
