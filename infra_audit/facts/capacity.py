@@ -13,7 +13,7 @@ from infra_audit.plan import PlanBinding, Role
 from infra_audit.tree import Node
 from infra_audit.units import format_bytes
 
-__all__: list[str] = []
+__all__ = ["Stage", "StagePart", "stages"]
 
 
 # -- totals --------------------------------------------------------------------------------------
@@ -146,32 +146,45 @@ def _match_text(role: Role) -> str:
 # -- throughput ----------------------------------------------------------------------------------
 
 
-class _Stage(NamedTuple):
+class StagePart(NamedTuple):
+    """A role in a stage: what its replicas carry together is ``replicas`` × ``rate``."""
+
+    role: str
+    replicas: int
+    rate: float
+
+
+class Stage(NamedTuple):
     """What one stage of the plan's pipeline carries, in the unit of the plan's target."""
 
     rate: float
     text: str
     because: tuple[Evidence, ...]
+    parts: tuple[StagePart, ...]
 
 
-def _stages(deployment: Deployment) -> list[_Stage]:
-    """The stages of the plan's pipeline in their order. Roles that share an order work side by side."""
+def stages(deployment: Deployment) -> list[Stage]:
+    """The stages of the plan's pipeline in their order. Roles that share an order work side by side.
+
+    Raises Undecidable where nobody fills a role of it, or its replicas are unknown.
+    """
     plan: PlanBinding | None = deployment.plan
-    by_order: dict[float, list[_Stage]] = {}
+    by_order: dict[float, list[Stage]] = {}
     for role in plan.plan.roles.values() if plan else ():
         if role.stage and role.stage.get("rate") is not None:
             by_order.setdefault(float(role.stage.get("order", 0)), []).append(_stage(deployment, role))
     return [
-        _Stage(
+        Stage(
             sum(part.rate for part in parts),
             " and ".join(part.text for part in parts),
             tuple(evidence for part in parts for evidence in part.because),
+            tuple(each for part in parts for each in part.parts),
         )
         for _, parts in sorted(by_order.items())
     ]
 
 
-def _stage(deployment: Deployment, role: Role) -> _Stage:
+def _stage(deployment: Deployment, role: Role) -> Stage:
     """What the services of one role carry: replicas × the rate of one replica."""
     names = deployment.plan.services(role.name)
     if not names:
@@ -184,12 +197,12 @@ def _stage(deployment: Deployment, role: Role) -> _Stage:
         if service is not None:
             count += value_of(service, "service.replicas")
             because.append(Evidence(replicas_node(service), f"replicas of {name}"))
-    return _Stage(count * rate, f"{role.name} with {count} × {rate:g}", tuple(because))
+    text = f"{role.name} with {count} × {rate:g}"
+    return Stage(count * rate, text, tuple(because), (StagePart(role.name, count, rate),))
 
 
-def _slowest(deployment: Deployment) -> _Stage | None:
-    stages = _stages(deployment)
-    return min(stages, key=lambda stage: stage.rate) if stages else None
+def _slowest(deployment: Deployment) -> Stage | None:
+    return min(stages(deployment), key=lambda stage: stage.rate, default=None)
 
 
 @fact("deployment.throughput", on="deployment")
