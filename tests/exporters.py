@@ -126,10 +126,17 @@ def _rabbitmq(folder: Path, flags: list[str]) -> Iterator[Server]:
 
 @contextmanager
 def _cadvisor(folder: Path, flags: list[str]) -> Iterator[Server]:
+    """The exporter of a machine that has a group of processes with a CPU limit (control groups, version 1)."""
     port = free_port()
-    with started(["cadvisor", "-listen_ip=127.0.0.1", f"-port={port}"], port, folder) as server:
-        time.sleep(3)
-        yield server
+    group = Path("/sys/fs/cgroup/cpu/infra-audit-test")
+    group.mkdir()
+    try:
+        (group / "cpu.cfs_quota_us").write_text("50000")
+        with started(["cadvisor", "-listen_ip=127.0.0.1", f"-port={port}"], port, folder) as server:
+            time.sleep(3)
+            yield server
+    finally:
+        group.rmdir()
 
 
 @contextmanager
