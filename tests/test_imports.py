@@ -23,7 +23,7 @@ LAYERS = (
     ("facts",),
     ("engine",),
     ("layers",),
-    ("audit", "capacity"),
+    ("audit", "capacity", "draft"),
     ("cli", "__main__"),
 )
 """From the bottom up; a module imports only from its own part or from layers below."""

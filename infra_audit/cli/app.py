@@ -23,6 +23,7 @@ COMMANDS = {
     "facts": "List the facts; with a subject, their values and where each comes from.",
     "resolve": "Print the effective deployment in Docker Compose's canonical form.",
     "trace": "Show where one value comes from, hop by hop.",
+    "plan": "Draft a plan from a deployment: its own numbers, ready to be adopted.",
     "capacity": "Add up what the deployment takes and carries, against budget, host and target.",
     "baseline": "Take the findings of today as known, so that later runs report only new ones.",
     "schema": "Print the JSON Schema of a document: policy, plan, config or report.",

@@ -282,6 +282,7 @@ class _Role(Strict):
     update: _Update | None = None
     stop_grace_period: Duration | dict[Literal["exactly"], Duration] | None = None
     stage: _Stage | None = None
+    monitored: bool | None = Field(None, description="False for a role that nobody has to watch.")
 
 
 class _PlanNetwork(Strict):

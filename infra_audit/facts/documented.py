@@ -22,6 +22,13 @@ def _planned(service: Subject, key: str) -> Any:
     return (plan.lookup(service, key) or None) if plan else None
 
 
+@fact("service.is_to_be_watched", on="service")
+def is_to_be_watched(service: Subject) -> Fact[bool]:
+    """False where the plan says of the service's role that nobody has to watch it (`monitored: false`)."""
+    plan = service.deployment.plan
+    return Known(plan is None or plan.lookup(service, "monitored") is not False, service.node)
+
+
 # -- environment ---------------------------------------------------------------------------------
 
 
