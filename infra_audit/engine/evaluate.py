@@ -18,6 +18,7 @@ from infra_audit.engine.conditions import Condition, Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
+from infra_audit.facts.finders import FINDERS
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.named import NamedTuple
@@ -296,7 +297,8 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
     message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
     if whole is not deployment.root:
         names = [name.removeprefix(f"{whole.name}/") for name in names]
-    place = _section(deployment, policy.subject, first) if whole is deployment.root else first.place
+    beside = policy.subject in FINDERS  # what is not in the Compose files has no section there
+    place = first.place if beside else _section(deployment, policy.subject, first)
     related = _Related(place)
     for finding in group:
         related.add(finding.place, finding.message)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra_audit.deployment import Subject
-from infra_audit.facts.grafana import Grafana, datasource_of, grafana_for, grafana_of
+from infra_audit.facts.grafana import Grafana, datasource_of, grafana_for, grafana_of, is_grafana
 from infra_audit.facts.grafana_references import host_of
 from infra_audit.facts.ports import main_ports
 from infra_audit.facts.reachability import is_nobody, no_shared_network
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
 from infra_audit.facts.services import environment
 from infra_audit.facts.topology import extra_hosts, link_names, topology_of
 from infra_audit.monitoring.grafana.dashboards import text_of
@@ -209,8 +209,7 @@ def plugin_is_there(subject: Subject) -> Fact[bool]:
 
 
 def _grafana(service: Subject) -> Grafana | None:
-    product = evaluate(service, "service.product")
-    return grafana_of(service) if isinstance(product, Known) and product.value == "grafana" else None
+    return grafana_of(service) if is_grafana(service) else None
 
 
 @fact("grafana.datasource_count", on="service")

@@ -14,7 +14,7 @@ from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import InfraAuditError, ReadError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.registry import Known, evaluate
-from infra_audit.facts.services import environment, image_of
+from infra_audit.facts.services import environment, environment_items, image_of
 from infra_audit.monitoring.grafana.dashboards import Dashboard, Panel, is_dashboard, read_dashboard, text_of
 from infra_audit.monitoring.grafana.provisioning import Datasource, Provider, read_datasources, read_providers
 from infra_audit.named import NamedTuple
@@ -36,6 +36,7 @@ __all__ = [
     "grafana_for",
     "grafana_of",
     "grafanas",
+    "is_grafana",
     "panel_of",
 ]
 
@@ -83,12 +84,19 @@ class Grafana(NamedTuple):
 
 def grafanas(deployment: Deployment) -> list[Grafana]:
     """Every Grafana service of a deployment, as ``grafana_of`` reads it."""
-    found = []
-    for service in deployment.subjects("service"):
-        product = evaluate(service, "service.product")
-        if isinstance(product, Known) and product.value == "grafana":
-            found.append(grafana_of(service))
-    return found
+    return [grafana_of(service) for service in deployment.subjects("service") if is_grafana(service)]
+
+
+def is_grafana(service: Subject) -> bool:
+    """True for Grafana's image, and for an image of one's own that is set or mounted as Grafana is."""
+    known = evaluate(service, "service.product")
+    if isinstance(known, Known) and known.value is not None:
+        return bool(known.value == "grafana")
+    volumes = service.node.get("volumes")
+    targets = [text_of(mount.get("target")) for mount in (volumes.entries() if volumes else ())]
+    return any(target.startswith("/etc/grafana") for target in targets) or any(
+        name.startswith(("GF_SECURITY_", "GF_PATHS_", "GF_SERVER_")) for name, _ in environment_items(service)
+    )
 
 
 def grafana_of(service: Subject) -> Grafana:

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
-from infra_audit.facts.grafana import PROVISIONING, dashboard_of, grafana_of, panel_of, version_of
+from infra_audit.facts.grafana import PROVISIONING, dashboard_of, grafana_of, is_grafana, panel_of, version_of
 from infra_audit.facts.panels import queries_of
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact
 from infra_audit.facts.services import environment
 from infra_audit.monitoring.grafana.dashboards import text_of
 from infra_audit.monitoring.grafana.provisioning import Provider
@@ -24,7 +24,7 @@ __all__: list[str] = []
 @fact("grafana.version", on="service")
 def version(service: Subject) -> Fact[str | None]:
     """The version that a Grafana image's tag names; None for another service, unknown for tags such as latest."""
-    if value_of(service, "service.product") != "grafana":
+    if not is_grafana(service):
         return Known(None, service.node)
     found = version_of(service)
     image = service.node.get("image") or service.node
@@ -35,7 +35,7 @@ def version(service: Subject) -> Fact[str | None]:
 
 
 def _providers(service: Subject) -> tuple[Provider, ...]:
-    if value_of(service, "service.product") != "grafana":
+    if not is_grafana(service):
         return ()
     return grafana_of(service).providers
 
@@ -139,7 +139,7 @@ def weak_password(service: Subject) -> Fact[str | None]:
 
     Without a setting it is "admin". A password in a file is not looked at.
     """
-    if value_of(service, "service.product") != "grafana":
+    if not is_grafana(service):
         return Known(None, service.node)
     for name in ("GF_SECURITY_ADMIN_PASSWORD__FILE", "GF_SECURITY_ADMIN_PASSWORD_FILE"):
         node = environment(service, name)
@@ -169,7 +169,7 @@ def weak_password(service: Subject) -> Fact[str | None]:
 @fact("grafana.anonymous", on="service")
 def anonymous(service: Subject) -> Fact[bool]:
     """True where Grafana lets people in without a login."""
-    if value_of(service, "service.product") != "grafana":
+    if not is_grafana(service):
         return Known(False, service.node)
     setting = _Setting(service, "auth.anonymous", "enabled")
     return Known(setting.value.lower() in _TRUE, setting.place or service.node)
@@ -192,9 +192,7 @@ def missing_panels(deployment: Subject) -> Fact[list[Item]]:
     wanted = plan.plan.panels if plan is not None and plan.adopted else {}
     if not wanted:
         return Known([])
-    services = [
-        one for one in deployment.deployment.subjects("service") if value_of(one, "service.product") == "grafana"
-    ]
+    services = [one for one in deployment.deployment.subjects("service") if is_grafana(one)]
     for service in services:
         if grafana_of(service).dashboard_gaps:
             return Unknown(grafana_of(service).dashboard_gaps[0])

@@ -182,6 +182,7 @@ def _brief(text: str) -> str:
 def metrics_without_source(subject: Subject) -> Fact[list[Item]]:
     """Metrics in queries to a Prometheus of the deployment that nothing which it scrapes exports."""
     items: dict[str, Item] = {}
+    dashboard = subject.parent or subject
     for asks in queries_of(subject):
         if not asks.promql:
             continue
@@ -192,7 +193,8 @@ def metrics_without_source(subject: Subject) -> Fact[list[Item]]:
             outside = _outside(subject, asks.ref)
             answer = sources_of(subject.deployment).answer(metric)
             if outside or answer.state == "unknown":
-                items[metric] = Item(f"whether there is {metric}: {outside or answer.why}", (), unknown=True)
+                why = f"whether something exports its metrics: {outside or answer.why}"
+                items[metric] = Item(why, (), dashboard.ref, unknown=True)
             elif answer.state == "missing":
                 items[metric] = Item(f"{metric}: {answer.why}", (Evidence(asks.query.place(selector)),))
     return Known(list(items.values()))
