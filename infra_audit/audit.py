@@ -324,20 +324,66 @@ def from_files(request: Request, config: Config) -> Iterator[Opened]:
     if request.files:
         yield _open(request, request.files, _named(config, request.files))
         return
-    named = _under(config, request.paths)
+    paths, lonely = _apart(request.paths)
+    if lonely:
+        yield from _open_mounting(request, config, lonely)
+        if not paths:
+            return
+    named = _under(config, paths)
     if named:
         for entry in named:
             yield _open(request, entry.files, entry)
         return
     opened: set[tuple[str, ...]] = set()
-    for path in request.paths:
+    for path in paths:
         specs = discover([path])
         if not specs:
-            yield Opened("", ReadError("no Compose file found here", file=display_path(path)))
+            yield from _open_folder(request, config, path)
         for spec in specs:
             if spec.files not in opened:
                 opened.add(spec.files)
                 yield _open(request, spec.files, None, spec.variant, spec.notes)
+
+
+def _apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The paths that may lead to Compose files, and the rule files, dashboards and configurations among the others."""
+    lonely: list[str] = []
+    for path in paths:
+        if "compose" not in os.path.basename(path) and os.path.isfile(path):
+            from infra_audit.mounted import monitoring_files
+
+            lonely += monitoring_files(path)
+    named = set(lonely)
+    return [path for path in paths if os.path.abspath(path) not in named], lonely
+
+
+def _open_folder(request: Request, config: Config, path: str) -> Iterator[Opened]:
+    """What a folder without a Compose file holds: rules and dashboards, or nothing, which is an error."""
+    from infra_audit.mounted import monitoring_files
+
+    found = monitoring_files(path) if os.path.isdir(path) else []
+    if found:
+        yield from _open_mounting(request, config, found)
+    else:
+        yield Opened("", ReadError("no Compose file found here", file=display_path(path)))
+
+
+def _open_mounting(request: Request, config: Config, lonely: Sequence[str]) -> Iterator[Opened]:
+    """The deployments that mount files which were named by themselves; the files alone where none does."""
+    from infra_audit.mounted import by_themselves, mounting
+
+    entries = {entry.files: entry for entry in config.deployments}
+    found = mounting(lonely, entries)
+    specs = {spec.files: spec for specs in found.values() for spec in specs}
+    for files, spec in specs.items():
+        parts = [display_path(location) for location, specs in found.items() if spec in specs]
+        shown = parts[0] if len(parts) == 1 else f"{parts[0]} and {len(parts) - 1} more"
+        notes = (*spec.notes, f"{shown}: mounted here")
+        yield _open(request, files, entries.get(files), spec.variant, notes)
+    alone = [location for location, specs in found.items() if not specs]
+    if alone:
+        deployment = by_themselves(alone)
+        yield Opened(deployment.name, deployment, ("no Compose file here mounts them: judged by themselves",))
 
 
 def _open(

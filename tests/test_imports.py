@@ -22,6 +22,7 @@ LAYERS = (
     ("compose", "live", "monitoring"),
     ("facts",),
     ("engine",),
+    ("mounted",),
     ("layers",),
     ("audit", "capacity", "draft"),
     ("cli", "__main__"),

@@ -28,6 +28,8 @@ from infra_audit.monitoring.promql_labels import is_scalar, never_match
 __all__: list[str] = []
 
 _RATES = frozenset(("rate", "irate", "increase"))
+_RISING = ("_total", "time_seconds", "_timestamp_seconds", "uptime_seconds", "uptime_in_seconds")
+"""Endings of gauges that only rise: clocks, and counters whose exporter calls them gauges."""
 _NEED_TWO = _RATES | {"delta", "idelta", "deriv"}
 _COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
 
@@ -45,7 +47,7 @@ def gauge_rates(expression: Subject) -> Fact[list[Item]]:
         if isinstance(part, Call) and part.function in _RATES and part.arguments:
             argument = part.arguments[0]
             metric = argument.inner if isinstance(argument, Subquery) else argument
-            if not isinstance(metric, Selector) or metric.metric.endswith("_total"):
+            if not isinstance(metric, Selector) or metric.metric.endswith(_RISING):
                 continue
             if sources.type_of(metric.metric) == "gauge":
                 text = f"{part.function}() of {metric.metric}, which is a gauge"
@@ -125,6 +127,8 @@ def self_ratios(expression: Subject) -> Fact[list[Item]]:
                 continue
             one, other = left[1], right[1]
             same = (one.metric, one.range, one.offset) == (other.metric, other.range, other.offset)
+            if set(other.matchers) == set(one.matchers) and one.range is None:
+                continue  # `x / x` is a way to write 1 with the labels of x
             if same and one.metric and set(other.matchers) <= set(one.matchers):
                 text = f"{one.metric} is divided by itself series by series, which gives 1"
                 items.append(Item(text, (Evidence(query.place(one)),)))

@@ -149,14 +149,14 @@ def _unloaded(deployment: Deployment, path: str, *, loaded: bool | None) -> Iter
     """A file by its path, where it holds rules that no other product reads."""
     try:
         source = deployment.reader.read(path)
-        if "groups" not in source.text or "expr" not in source.text:
-            return
-        if not is_rule_file(read_located(source)):
+    except ReadError:
+        return
+    try:
+        if "groups" not in source.text or not is_rule_file(read_located(source)):
             return
     except ReadError:
         if path not in deployment.loose:
             return
-        source = deployment.reader.read(path)
     yield _subject(deployment, source, None, loaded=loaded, dialect=_other_reader(deployment, path) or "prometheus")
 
 
@@ -186,6 +186,8 @@ def _subject(
         error = problem
     except Undecidable:
         pass
+    if any(group.node.get("partial_response_strategy") is not None for group in groups):
+        dialect = "thanos"
     root = root if root is not deployment.tree else Node(None, located.span(0, 1))
     subject = Subject("rule_file", _shown(deployment, located), root, deployment, service)
     subject.cache["(rule file)"] = RuleFile(located, groups, loaded, dialect, error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from infra_audit.monitoring.grafana_macros import is_variable
 from infra_audit.monitoring.promql import Aggregation, Binary, Call, Number, Selector, String, Subquery, Tree
 from infra_audit.named import NamedTuple
 
@@ -100,6 +101,8 @@ def never_match(tree: Binary, resolve: Resolve) -> str:
     """Why no series of the left side can ever match one of the right side; "" where some may."""
     if is_scalar(tree.left) or is_scalar(tree.right) or tree.operator == "or":
         return ""
+    if any(isinstance(side, Selector) and is_variable(side.metric) for side in (tree.left, tree.right)):
+        return ""  # a variable of Grafana's may be a number
     left, right = labels_of(tree.left, resolve), labels_of(tree.right, resolve)
     if tree.on is not None:
         left, right = left.kept(tree.on), right.kept(tree.on)
@@ -130,7 +133,8 @@ def _of_selector(selector: Selector, resolve: Resolve) -> Labels:
     known = resolve(selector.metric) if selector.metric else None
     if known is None:
         known = ANY
-        if selector.metric and ":" not in selector.metric and not selector.metric.startswith("ALERTS"):
+        plain = ":" not in selector.metric and not selector.metric.startswith("ALERTS")
+        if selector.metric and plain and not is_variable(selector.metric):
             known = Labels(None, frozenset(), frozenset((("job", ""), ("instance", ""))))
     said = {one.label: one.value for one in selector.matchers if one.op == "=" and one.value}
     absent = {one.label for one in selector.matchers if one.op == "=" and not one.value}
