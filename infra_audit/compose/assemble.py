@@ -77,7 +77,10 @@ class Assembler:
             source = self.context.reader.read(location)
             for root in self._roots(source):
                 document = self._document(root, source, including)
-                merged = settle(document) if merged is None else merge(merged, document, PROJECT, (), self.problems)
+                if merged is not None:
+                    merged = merge(merged, document, PROJECT, (), self.problems)
+                else:
+                    merged = settle(document) if "!reset" in source.text else document
                 merged = complete(merged, PROJECT, (), self.problems) or merged
             nothing = merged is None or not merged.value.keys() - {"version", "include"}
             if nothing and location == locations[-1]:
@@ -120,15 +123,14 @@ class Assembler:
         def refuse(node: Node, path: Path, message: str) -> None:
             context.problems.refuse(node, path, f"{dotted(path)}: {message}")
 
-        tree = interpolate_tree(root, self.variables, strict=context.strict, refuse=refuse)
-        if tree is not root:
-            for _, node in tree.walk():
-                for hop in node.hops:
-                    if hop.kind == "unset":
-                        context.unset.setdefault(hop.note, []).append(node.span)
-                    elif hop.kind == "required":
-                        context.required.setdefault(hop.note, node.span)
-        return tree
+        def tell(node: Node, hops: Sequence[Hop]) -> None:
+            for hop in hops:
+                if hop.kind == "unset":
+                    context.unset.setdefault(hop.note, []).append(node.span)
+                elif hop.kind == "required":
+                    context.required.setdefault(hop.note, node.span)
+
+        return interpolate_tree(root, self.variables, strict=context.strict, refuse=refuse, tell=tell)
 
     def _document(self, root: Node, source: Source, including: tuple[str, ...]) -> Node:
         self._refuse_version_1(root)

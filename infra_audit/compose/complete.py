@@ -21,9 +21,8 @@ def complete(node: Node, shape: Shape, path: Path, problems: Problems) -> Node |
         for key in shape.required:
             if key not in node.value:
                 problems.refuse(node, path, f"{dotted(path)}: the key {key} is missing")
-        pairs = {key: (child, shape.fields.get(key, _FREE)) for key, child in node.value.items()}
     elif isinstance(shape, Table) and node.is_mapping:
-        pairs = {key: (child, shape.value) for key, child in node.value.items()}
+        pass
     elif isinstance(shape, Array) and node.is_list:
         if isinstance(shape.item, (Object, Table)):
             kept = [complete(child, shape.item, (*path, index), problems) for index, child in enumerate(node.value)]
@@ -35,7 +34,11 @@ def complete(node: Node, shape: Shape, path: Path, problems: Problems) -> Node |
         return node
     found: dict[str, Node] = {}
     same = True
-    for key, (child, inner) in pairs.items():
+    for key, child in node.value.items():
+        if child.value is not None and child.is_scalar:
+            found[key] = child
+            continue
+        inner = shape.value if isinstance(shape, Table) else shape.fields.get(key, _FREE)
         done = complete(child, inner, (*path, key), problems)
         same = same and done is child
         if done is not None:

@@ -8,7 +8,7 @@ the audit goes on with "unknown".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from infra_audit.named import NamedTuple
@@ -159,11 +159,17 @@ def substitute(template: str, variables: Variables, *, blank: str = "", demand: 
 
 
 def interpolate_tree(
-    root: Node, variables: Variables, *, strict: bool, refuse: Callable[[Node, tuple[str | int, ...], str], None]
+    root: Node,
+    variables: Variables,
+    *,
+    strict: bool,
+    refuse: Callable[[Node, tuple[str | int, ...], str], None],
+    tell: Callable[[Node, Sequence[Hop]], None],
 ) -> Node:
     """The tree with the variables in all its text values replaced (keys stay as they are).
 
     ``refuse`` is told of each text that Compose would not accept; that text stays as it is written.
+    ``tell`` is told of each text that holds variables, and of the hops that they made.
     """
 
     def visit(node: Node, path: tuple[str | int, ...]) -> Node:
@@ -179,6 +185,7 @@ def interpolate_tree(
             except TemplateError as error:
                 refuse(node, path, error.message)
                 return node
+            tell(node, hops)
             return node.with_value(text, *hops)
         if kind is dict:
             changed: dict[str, Node] | None = None

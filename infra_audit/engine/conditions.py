@@ -184,15 +184,15 @@ def leaves(condition: Condition | None) -> Iterator[Leaf]:
 
 def judge(condition: Condition, context: Context) -> Outcome:
     """Whether a condition holds in a context. A plan's value that is missing counts as unknown."""
+    if type(condition) is Leaf:
+        return _judge_leaf(condition, context)
     match condition:
-        case Leaf():
-            return _judge_leaf(condition, context)
         case Not(part):
             return judge(part, context).negated()
         case All(parts):
             return _judge_parts(parts, context, decisive=False)
-        case AnyOf(parts):
-            return _judge_parts(parts, context, decisive=True)
+    assert type(condition) is AnyOf
+    return _judge_parts(condition.parts, context, decisive=True)
 
 
 def _judge_parts(parts: tuple[Condition, ...], context: Context, *, decisive: bool) -> Outcome:

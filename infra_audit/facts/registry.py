@@ -103,11 +103,16 @@ class Evidence(NamedTuple):
 class Known(Generic[T_co]):
     """A value and what it rests on. The first evidence is where a finding points."""
 
-    __slots__ = ("because", "value")
+    __slots__ = ("_because", "value")
 
     def __init__(self, value: T_co, *because: Node | Span | Evidence) -> None:
         self.value = value
-        self.because = tuple([item if type(item) is Evidence else Evidence(item) for item in because])  # type: ignore[arg-type]
+        self._because = because
+
+    @property
+    def because(self) -> tuple[Evidence, ...]:
+        """What the value rests on. Few are asked, so none is made before."""
+        return tuple([item if isinstance(item, Evidence) else Evidence(item) for item in self._because])
 
     def __repr__(self) -> str:
         return f"Known({self.value!r})"
@@ -226,20 +231,13 @@ def evaluate(subject: Subject, name: str) -> Fact[Any]:
     """The fact of a subject, computed at the first call. Never raises on bad input."""
     cached = subject.cache.get(name)
     if cached is not None:
-        return cached  # type: ignore[no-any-return]
+        return cached if cached is not _RUNNING else Unknown(f"{name} depends on itself", internal=True)
     definition = _definitions.get(name) or _find(name)
     if definition is None:
         raise UsageError(f"unknown fact {name}")
-    owner = subject
-    while owner.kind != definition.kind and owner.parent is not None:
-        owner = owner.parent
-    if owner.kind != definition.kind and definition.kind == "deployment":
-        owner = subject.deployment.root
-    if owner.kind != definition.kind:
-        raise UsageError(f"fact {name} belongs to a {definition.kind}, not to a {subject.kind}")
-    if owner is not subject:
-        return evaluate(owner, name)
-    subject.cache[name] = Unknown(f"{name} depends on itself", internal=True)
+    if definition.kind != subject.kind:
+        return evaluate(_owner(subject, definition), name)
+    subject.cache[name] = _RUNNING
     result: Fact[Any]
     try:
         result = definition.compute(subject)
@@ -251,6 +249,22 @@ def evaluate(subject: Subject, name: str) -> Fact[Any]:
         result = Unknown(f"internal error in fact {name}: {type(error).__name__}", internal=True)
     subject.cache[name] = result
     return result
+
+
+_RUNNING = Unknown("it is being computed")
+"""Stands for a fact while it is computed."""
+
+
+def _owner(subject: Subject, definition: Definition) -> Subject:
+    """The subject that has a fact: one that this subject is a part of."""
+    owner = subject
+    while owner.kind != definition.kind and owner.parent is not None:
+        owner = owner.parent
+    if owner.kind != definition.kind and definition.kind == "deployment":
+        return subject.deployment.root
+    if owner.kind != definition.kind:
+        raise UsageError(f"fact {definition.name} belongs to a {definition.kind}, not to a {subject.kind}")
+    return owner
 
 
 def value_of(subject: Subject, name: str) -> Any:
