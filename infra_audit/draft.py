@@ -7,12 +7,13 @@ deployment that is checked against its own draft differs from it in nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.host_ports import published_ports
 from infra_audit.facts.registry import Known, Unknown, evaluate
 from infra_audit.layers import LAYERS, layer_of
+from infra_audit.named import NamedTuple
 from infra_audit.units import format_duration
 
 __all__ = ["Draft", "DraftRole", "draft"]

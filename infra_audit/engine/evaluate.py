@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
@@ -19,7 +19,9 @@ from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
 from infra_audit.facts.finders import FINDERS
+from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
+from infra_audit.facts.services import may_run
 from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.named import NamedTuple
 from infra_audit.source import Span
@@ -40,12 +42,19 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     verdict = Verdict([], [])
     run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
     for policy in run:
+        checks = [(check, check.require, _products(policy, check)) for check in policy.checks]
         for subject in deployment.subjects(policy.subject):
             context = Context(subject, policy.parameters, deployment.plan)
-            for check in policy.checks:
-                if check.require is not None:
-                    _examine(policy, check, check.require, context, verdict)
+            for check, require, products in checks:
+                if require is not None and (products is None or may_run(subject, products)):
+                    _examine(policy, check, require, context, verdict)
     return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
+
+
+def _products(policy: Policy, check: Check) -> Collection[str] | None:
+    """The products of which a check about services speaks, by the first fact that it asks for; None for all."""
+    first = next(check.leaves(), None) if policy.subject == "service" else None
+    return None if first is None else FAMILIES.get(first.fact.partition(".")[0])
 
 
 def _examine(policy: Policy, check: Check, require: Condition, context: Context, verdict: Verdict) -> None:

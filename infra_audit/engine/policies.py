@@ -19,7 +19,7 @@ from infra_audit.deployment import Files
 from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, parse
 from infra_audit.engine.templates import NAMES, placeholders
 from infra_audit.errors import ConfigError
-from infra_audit.facts.registry import MODULES, expect
+from infra_audit.facts.registry import FOLDER, MODULES, expect
 from infra_audit.finding import Severity
 from infra_audit.named import NamedTuple
 from infra_audit.plan import Plan
@@ -218,7 +218,7 @@ class _Entry(NamedTuple):
 
 
 def _listing(folder: str) -> list[_Entry]:
-    """Every YAML file below a folder with what tells that it changed, sorted by path."""
+    """Every file below a folder that the compiled policies come from, with what tells that it changed, by path."""
     found = []
     waiting = [""]
     while waiting:
@@ -230,7 +230,7 @@ def _listing(folder: str) -> list[_Entry]:
                     continue
                 if entry.is_dir():
                     waiting.append(path)
-                elif entry.name.endswith((".yaml", ".yml")):
+                elif entry.name.endswith((".yaml", ".yml", ".py")):
                     status = entry.stat()
                     found.append(_Entry(path, status.st_size, status.st_mtime_ns))
     return sorted(found)
@@ -278,7 +278,7 @@ def _packaged(folder: str) -> Any:
 
 def _cached(folder: str) -> Any:
     listing = _listing(folder)
-    key = [__version__, list(MODULES), *map(list, listing)]
+    key = [__version__, list(MODULES), *map(list, (*listing, *_listing(FOLDER)))]
     for cache in _caches(folder):
         data = _load(os.path.join(cache, COMPILED))
         if data is not None and data.get("key") == key:

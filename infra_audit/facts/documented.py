@@ -29,6 +29,21 @@ def is_to_be_watched(service: Subject) -> Fact[bool]:
     return Known(plan is None or plan.lookup(service, "monitored") is not False, service.node)
 
 
+# -- panels --------------------------------------------------------------------------------------
+
+
+@fact("deployment.missing_panels", on="deployment")
+def missing_panels(deployment: Subject) -> Fact[list[Item]]:
+    """Key panels of the plan that no provisioned dashboard has, by title and, where the plan says so, metric."""
+    plan = deployment.deployment.plan
+    wanted = plan.plan.panels if plan is not None and plan.adopted else {}
+    if not wanted:
+        return Known([])
+    from infra_audit.facts.grafana_service import find_missing_panels  # brings all that reads dashboards
+
+    return find_missing_panels(deployment, wanted)
+
+
 # -- environment ---------------------------------------------------------------------------------
 
 

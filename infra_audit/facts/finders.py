@@ -24,6 +24,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.facts.products import MONITORS
+from infra_audit.facts.services import may_run
 
 __all__ = ["FINDERS", "attach"]
 
@@ -48,7 +50,18 @@ def attach(deployment: Deployment) -> Deployment:
 
 
 def _find(deployment: Deployment, kind: str) -> Iterable[Subject]:
+    if not _is_monitored(deployment):
+        return
     for name in FINDERS.get(kind, ()):
         module, _, function = name.partition(":")
         find: Any = getattr(importlib.import_module(module), function)
         yield from find(deployment)
+
+
+def _is_monitored(deployment: Deployment) -> bool:
+    """True where some service may bring subjects of these kinds, or a file is judged by itself; looked at once."""
+    cache = deployment.root.cache
+    if "(monitored)" not in cache:
+        services = deployment.subjects("service")
+        cache["(monitored)"] = bool(deployment.loose) or any(may_run(service, MONITORS) for service in services)
+    return bool(cache["(monitored)"])

@@ -14,7 +14,7 @@ from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import InfraAuditError, ReadError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.registry import Known, evaluate
-from infra_audit.facts.services import environment, environment_items, image_of
+from infra_audit.facts.services import environment, image_of, is_kept_as_grafana
 from infra_audit.monitoring.grafana.dashboards import Dashboard, Panel, is_dashboard, read_dashboard, text_of
 from infra_audit.monitoring.grafana.provisioning import Datasource, Provider, read_datasources, read_providers
 from infra_audit.named import NamedTuple
@@ -92,11 +92,7 @@ def is_grafana(service: Subject) -> bool:
     known = evaluate(service, "service.product")
     if isinstance(known, Known) and known.value is not None:
         return bool(known.value == "grafana")
-    volumes = service.node.get("volumes")
-    targets = [text_of(mount.get("target")) for mount in (volumes.entries() if volumes else ())]
-    return any(target.startswith("/etc/grafana") for target in targets) or any(
-        name.startswith(("GF_SECURITY_", "GF_PATHS_", "GF_SERVER_")) for name, _ in environment_items(service)
-    )
+    return is_kept_as_grafana(service)
 
 
 def grafana_of(service: Subject) -> Grafana:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from infra_audit.deployment import Subject
@@ -18,7 +19,7 @@ from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 
-__all__: list[str] = []
+__all__ = ["find_missing_panels"]
 
 
 @fact("grafana.version", on="service")
@@ -185,13 +186,8 @@ def anonymous_role(service: Subject) -> Fact[str]:
 # -- documented panels --------------------------------------------------------------------------
 
 
-@fact("deployment.missing_panels", on="deployment")
-def missing_panels(deployment: Subject) -> Fact[list[Item]]:
-    """Key panels of the plan that no provisioned dashboard has, by title and, where the plan says so, metric."""
-    plan = deployment.deployment.plan
-    wanted = plan.plan.panels if plan is not None and plan.adopted else {}
-    if not wanted:
-        return Known([])
+def find_missing_panels(deployment: Subject, wanted: Mapping[str, tuple[str, ...]]) -> Fact[list[Item]]:
+    """Which of these panels (title → metrics, as ``Plan.panels`` has them) no provisioned dashboard has."""
     services = [one for one in deployment.deployment.subjects("service") if is_grafana(one)]
     for service in services:
         if grafana_of(service).dashboard_gaps:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import re
 
-from infra_audit.facts.registry import MODULES
+from infra_audit.facts.registry import FOLDER, MODULES
 
-__all__ = ["FOLDER", "index"]
-
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+__all__ = ["index"]
 
 _REGISTERED = re.compile(r"^@fact\(\s*\"([^\"]+)\"", re.MULTILINE)
 

@@ -11,7 +11,6 @@ from infra_audit.errors import Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.products import DEFAULT_PORTS
 from infra_audit.facts.proxies import upstreams_of
-from infra_audit.facts.redis_start import started
 from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact
 from infra_audit.facts.services import command_words, environment, environment_items, image_of
 from infra_audit.facts.topology import topology_of
@@ -80,6 +79,8 @@ _Ports: TypeAlias = tuple[set[int], list[Node | Span]]
 
 def _redis(service: Subject) -> _Ports | None:
     """The ports of a Redis or Valkey server; None where the service starts none, or its image may say another."""
+    from infra_audit.facts.redis_start import started  # few deployments need the half of Redis that it brings
+
     start = started(service)
     if start.server is None:
         raise Undecidable(start.why)

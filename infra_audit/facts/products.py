@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from infra_audit.named import NamedTuple
 
-__all__ = ["DATASTORES", "DEFAULT_PORTS", "ONE_SHOT_IMAGES", "Image", "parse_image", "product_of_image"]
+__all__ = [
+    "DATASTORES",
+    "DEFAULT_PORTS",
+    "FAMILIES",
+    "MONITORS",
+    "ONE_SHOT_IMAGES",
+    "Image",
+    "parse_image",
+    "product_of_image",
+]
 
 
 class Image(NamedTuple):
@@ -239,6 +248,16 @@ DEFAULT_PORTS: dict[str, tuple[int, ...]] = {
     "etcd": (2379, 2380, 2381),
 }
 """Ports that a product listens on unless it is told otherwise, its usual management ports included."""
+
+FAMILIES: dict[str, frozenset[str]] = {
+    "redis": frozenset(("redis", "valkey")),
+    "grafana": frozenset(("grafana",)),
+}
+"""First word of facts that speak about some products alone → those products. For a service that runs another one
+they say that there is nothing to say, so nobody needs to ask them."""
+
+MONITORS = frozenset(("prometheus", "victoriametrics", "vmagent", "vmalert", "grafana"))
+"""Products whose files bring subjects of their own: scrape jobs, rules, dashboards."""
 
 ONE_SHOT_IMAGES = frozenset(("minio/mc", "flyway/flyway", "liquibase/liquibase", "migrate/migrate", "hello-world"))
 """Images of tools that do one thing and end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
@@ -14,6 +13,7 @@ from infra_audit.facts.rule_files import RuleFile, rule_file_of
 from infra_audit.facts.services import image_of
 from infra_audit.monitoring import promtool
 from infra_audit.monitoring.located_yaml import as_source
+from infra_audit.named import NamedTuple
 from infra_audit.source import Source, Span
 from infra_audit.tree import Node
 

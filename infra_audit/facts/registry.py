@@ -16,6 +16,7 @@ absent key with a defined default is Known(default), resting on the parent node.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -44,6 +45,7 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 MODULES = (
     "infra_audit.facts.deployments",
     "infra_audit.facts.services",

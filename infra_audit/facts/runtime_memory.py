@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from infra_audit.deployment import Subject
+from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
-from infra_audit.facts.services import Word, command_words, environment_items, sub_span
+from infra_audit.facts.services import Word, command_words, environment_items, may_run, sub_span
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
@@ -163,6 +164,8 @@ def _joined(words: list[Word]) -> tuple[str, list[tuple[int, Node | Span]]]:
 
 def _of_redis(service: Subject) -> Iterator[_Found]:
     """Redis' maxmemory, however it is given."""
+    if not may_run(service, FAMILIES["redis"]):
+        return
     maxmemory = evaluate(service, "redis.maxmemory")
     if isinstance(maxmemory, Known) and maxmemory.value and maxmemory.because:
         yield _Found("maxmemory", maxmemory.value, maxmemory.because[0].place)

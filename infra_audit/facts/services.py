@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.products import DATASTORES, ONE_SHOT_IMAGES, Image, parse_image, product_of_image
@@ -18,7 +20,9 @@ __all__ = [
     "environment",
     "environment_items",
     "image_of",
+    "is_kept_as_grafana",
     "is_profiled_apart",
+    "may_run",
     "profiles_of",
     "raw_words",
     "replicas_node",
@@ -141,6 +145,25 @@ def product(service: Subject) -> Fact[str | None]:
     if HOLE in parts.name:
         return Unknown(f"the image rests on a variable: {node.why_unknown()}")
     return Known(product_of_image(parts), node)
+
+
+def may_run(service: Subject, products: Collection[str]) -> bool:
+    """False where a service is known to run none of these products. What it builds may be built on one."""
+    known = evaluate(service, "service.product")
+    if isinstance(known, Unknown) or service.node.get("build") is not None:
+        return True
+    if known.value is None:
+        return "grafana" in products and is_kept_as_grafana(service)
+    return known.value in products
+
+
+def is_kept_as_grafana(service: Subject) -> bool:
+    """True where the mounts or settings of a service are those of Grafana, whatever its image is called."""
+    volumes = service.node.get("volumes")
+    targets = [mount.get("target") for mount in (volumes.entries() if volumes else ())]
+    return any(target is not None and str(target.value).startswith("/etc/grafana") for target in targets) or any(
+        name.startswith(("GF_SECURITY_", "GF_PATHS_", "GF_SERVER_")) for name, _ in environment_items(service)
+    )
 
 
 @fact("service.is_datastore", on="service")

@@ -6,10 +6,10 @@ Source: prometheus.io/docs/alerting/latest/configuration, and the functions of i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from infra_audit.monitoring.durations import seconds
 from infra_audit.monitoring.located_yaml import text_of
+from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.tree import Node
 
