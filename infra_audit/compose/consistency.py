@@ -219,6 +219,10 @@ class _Service:
             count, ids = device.get("count"), device.get("device_ids")
             if count is not None and ids is not None:
                 self.refuse(count, "asks for devices by count and by device_ids")
+        for watch in self._entries("develop", "watch"):
+            action, target = watch.get("action"), watch.get("target")
+            if action is not None and action.value in _COPIES and (target is None or target.value == ""):
+                self.refuse(watch, f"watches with the action {action.value} and names no target")
         for host in [*self._entries("extra_hosts"), *self._entries("build", "extra_hosts")]:
             name, separator, _ = str(host.value).partition("=")
             if HOLE in str(host.value):
@@ -229,6 +233,7 @@ class _Service:
                 self.refuse(host, f"has an extra host with the name {name!r}, which is none")
 
 
+_COPIES = ("sync", "sync+restart", "sync+exec")
 _TWICE = (
     ("cpus", "limits", "cpus"),
     ("mem_limit", "limits", "memory"),

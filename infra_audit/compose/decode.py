@@ -320,7 +320,7 @@ def _mode(value: Any, node: Node, path: Path, problems: Problems) -> str:
 
 
 def _count(value: Any, node: Node, path: Path, problems: Problems) -> int:
-    if value == "all":
+    if isinstance(value, str) and value.lower() == "all":
         return -1
     number = parse_integer(value) if isinstance(value, str) else as_integer(value)
     if number is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping
 
+from infra_audit.compose.pieces import clean
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
@@ -136,8 +136,8 @@ def _volume(mount: Node) -> Node:
     target = mount.get("target")
     if target is None or type(target.value) is not str or HOLE in target.value:
         return mount
-    clean = posixpath.normpath(target.value)
-    return mount if clean == target.value else mount.with_value({**mount.value, "target": target.with_value(clean)})
+    cleaned = clean(target.value)
+    return mount if cleaned == target.value else mount.with_value({**mount.value, "target": target.with_value(cleaned)})
 
 
 def _port(port: Node) -> Node:

@@ -87,7 +87,7 @@ build = Object(
         "cache_from": plain_texts,
         "cache_to": plain_texts,
         "no_cache": flag,
-        "additional_contexts": Table(pair_value, short="whole pairs"),
+        "additional_contexts": Table(text, short="whole pairs"),
         "network": text,
         "provenance": Leaf(frozenset({str, bool}), "option"),
         "sbom": Leaf(frozenset({str, bool}), "option"),

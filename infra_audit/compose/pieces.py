@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__ = ["Invalid", "part", "piece"]
+__all__ = ["Invalid", "clean", "part", "piece"]
 
 
 class Invalid(Exception):
@@ -31,3 +33,9 @@ def piece(node: Node, start: int, end: int) -> Span:
 def part(node: Node, start: int, end: int, value: object = None) -> Node:
     text = node.value[start:end]
     return Node(text if value is None else value, piece(node, start, end), None, node.hops)
+
+
+def clean(path: str) -> str:
+    """A path of a container without . and .. and doubled slashes, as Go cleans it."""
+    cleaned = posixpath.normpath(path)
+    return cleaned[1:] if cleaned.startswith("//") else cleaned

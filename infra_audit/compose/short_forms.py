@@ -6,12 +6,11 @@ it is. Pieces carry the place of their piece of the text where the text stands a
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from infra_audit.compose.pieces import Invalid, part, piece
+from infra_audit.compose.pieces import Invalid, clean, part, piece
 from infra_audit.compose.ports import ports
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.words import command_words
@@ -68,7 +67,7 @@ def mount(node: Node, path: Path, problems: Problems) -> Node:
     if source:
         fields["source"] = part(node, *sections[0])
     target = text[slice(*target_at)]
-    fields["target"] = part(node, *target_at, target if HOLE in target else posixpath.normpath(target))
+    fields["target"] = part(node, *target_at, target if HOLE in target else clean(target))
     if is_bind:
         fields["bind"] = Node(bind | {"create_host_path": Node(True, node.span)}, node.span)
     elif bind:

@@ -1,7 +1,7 @@
 """Command strings to words, the way Docker Compose splits `command:` and `entrypoint:`.
 
-Not a shell: an unquoted ``;  &  |  <  >`` ends the command and the rest is lost, ``(`` is refused,
-and an escaped ``n`` or ``t`` is a line feed or a tab. Source: github.com/mattn/go-shellwords.
+Not a shell: an unquoted ``;  &  |  <  >`` ends the command and the rest is lost, and ``(`` is refused.
+Source: github.com/mattn/go-shellwords.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from infra_audit.named import NamedTuple
 
 _SPACE = " \t\r\n"
 _ENDS = ";&|<>"
-_ESCAPED = {"n": "\n", "t": "\t"}
 
 
 class Words(NamedTuple):
@@ -31,7 +30,7 @@ def command_words(text: str) -> Words | None:
     dropped = ""
     for index, char in enumerate(text):
         if escaped:
-            word += _ESCAPED.get(char, char)
+            word += char
             escaped, started = False, True
             continue
         if char == "\\":
