@@ -7,7 +7,8 @@
 set -eu
 
 PACKAGES="prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter
-prometheus-redis-exporter prometheus-blackbox-exporter rabbitmq-server redis-server postgresql-15"
+prometheus-redis-exporter prometheus-blackbox-exporter rabbitmq-server redis-server postgresql-15
+graphviz"
 
 missing=
 for package in $PACKAGES; do

@@ -24,7 +24,7 @@ LAYERS = (
     ("engine",),
     ("mounted",),
     ("layers",),
-    ("audit", "capacity", "draft"),
+    ("audit", "capacity", "draft", "graph"),
     ("cli", "__main__"),
 )
 """From the bottom up; a module imports only from its own part or from layers below."""
@@ -47,6 +47,7 @@ HEAVY = {
     "promql_parser": {"monitoring/promql.py"},
     "ruamel": {"fixes", "cli/plan.py"},
     "rich": {"cli/capacity.py"},
+    "graphviz": {"cli/graph.py"},
 }
 """Where a library may be imported (a file or a folder)."""
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "trace": "Show where one value comes from, hop by hop.",
     "plan": "Draft a plan from a deployment: its own numbers, ready to be adopted.",
     "capacity": "Add up what the deployment takes and carries, against budget, host and target.",
+    "graph": "Draw the deployment: services, networks, who talks to whom, findings coloured in.",
     "baseline": "Take the findings of today as known, so that later runs report only new ones.",
     "schema": "Print the JSON Schema of a document: policy, plan, config or report.",
     "completion": "Print the script that completes infra-audit's words in a shell.",
