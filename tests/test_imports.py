@@ -22,7 +22,7 @@ LAYERS = (
     ("compose", "live", "monitoring"),
     ("facts",),
     ("engine",),
-    ("mounted",),
+    ("mounted", "wiring"),
     ("layers",),
     ("audit", "capacity", "draft", "graph"),
     ("cli", "__main__"),

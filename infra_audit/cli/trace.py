@@ -14,6 +14,7 @@ from infra_audit.cli.choose import the_deployment
 from infra_audit.cli.options import color_options, request_options
 from infra_audit.cli.output import look_for, write
 from infra_audit.compose.problems import dotted
+from infra_audit.deployment import Deployment
 from infra_audit.errors import UsageError
 from infra_audit.hints import did_you_mean
 from infra_audit.reports.frame import excerpt
@@ -29,23 +30,50 @@ _WORDS = {"override": "overridden", "merged": "continued"}
 
 
 @click.command("trace", short_help=COMMANDS["trace"])
-@click.argument("address")
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("address", metavar="ADDRESS|metric NAME|alert NAME|monitoring")
+@click.argument("rest", nargs=-1, metavar="[PATH]")
 @request_options()
 @color_options
-def command(address: str, path: str | None, request: Request, color: bool | None, width: int | None) -> None:
+def command(address: str, rest: tuple[str, ...], request: Request, color: bool | None, width: int | None) -> None:
     """Show the value at ADDRESS, such as services.redis.mem_limit or services.web.ports[0].published.
 
     The first line is the value in Docker Compose's canonical form; the lines below it are the places
     that it came through, oldest first. Credentials are masked.
+
+    `metric NAME` and `alert NAME` show the chain between an alert or a panel and the services that feed it, link
+    by link; `monitoring` shows what watches which service, and what is there for nothing.
     """
-    deployment = the_deployment(request, path)
-    steps, node = _find(deployment.tree, address)
     style = Style(look_for(None, color, width).color)
+    words = list(rest)
+    name = words.pop(0) if address in ("metric", "alert") and words else ""
+    if address in ("metric", "alert") and not name:
+        raise UsageError(f"name the {address}: infra-audit trace {address} NAME")
+    if len(words) > 1:
+        raise UsageError(f"one PATH is enough: {' '.join(words)}")
+    deployment = the_deployment(request, words[0] if words else None)
+    if name or address == "monitoring":
+        write("\n".join(_chain(deployment, address, name, style)) + "\n")
+        return
+    steps, node = _find(deployment.tree, address)
     shown = mask_data(_plain(deployment.tree))
     for step in steps:
         shown = shown[step]
     write("\n".join(_lines(steps, node, shown, style)) + "\n")
+
+
+def _chain(deployment: Deployment, what: str, name: str, style: Style) -> Iterator[str]:
+    """The links of a metric, an alert or the whole monitoring, a line each; those that are missing stand out."""
+    from infra_audit import wiring  # the models of Prometheus, which other traces do not need
+
+    if what == "monitoring":
+        lines = list(wiring.overview(deployment))
+    else:
+        lines = list((wiring.metric_chain if what == "metric" else wiring.alert_chain)(deployment, name))
+    for line in lines:
+        text = printable(mask(line.text))
+        shown = style("warning", f"! {text}") if line.loose else style("bold", text) if not line.depth else text
+        place = f"  {style('place', printable(str(line.place)))}" if line.place is not None else ""
+        yield f"{'  ' * line.depth}{shown}{place}"
 
 
 def _find(tree: Node, address: str) -> tuple[list[str | int], Node]:
