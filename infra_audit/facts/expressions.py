@@ -34,10 +34,10 @@ class Query(NamedTuple):
     def selectors(self) -> list[Selector]:
         return self.parsed.selectors() if self.parsed is not None else []
 
-    def place(self, part: Selector | Place | None = None) -> Span:
+    def place(self, part: Selector | Place | None = None) -> Node | Span:
         """Where a selector's metric, or the whole expression, is written."""
         place = part.place if isinstance(part, Selector) else part
-        return self.scalar.span(place.start, place.end) if place is not None else self.node.place
+        return self.scalar.span(place.start, place.end) if place is not None else self.node
 
 
 def query_subject(owner: Subject, node: Node, number: int = 1, *, grafana: bool = False) -> Subject:

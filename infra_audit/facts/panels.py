@@ -245,6 +245,7 @@ _RANGE = Pattern(r"\[\s*(?P<range>\$\{?\w+(?::\w+)?\}?|[0-9][0-9a-z]*)\s*\]")
 _CALLED = Pattern(r"(\w+)\s*\Z")
 _RATES = frozenset(("rate", "irate", "increase", "delta", "idelta"))
 _INTERVAL = Pattern(r"\$\{?__interval(?::\w+)?\}?\Z")
+_FIXED = Pattern(r"[0-9]")
 
 
 @fact("panel.knows_rate_interval", on="panel")
@@ -266,7 +267,7 @@ def knows_rate_interval(subject: Subject) -> Fact[bool]:
 @fact("panel.interval_rates", on="panel")
 def interval_rates(subject: Subject) -> Fact[list[Item]]:
     """Rates over $__interval, which may be shorter than two scrapes."""
-    return Known([item for item in _rates(subject) if _INTERVAL.match(item.text)])
+    return Known(_rates(subject, _INTERVAL))
 
 
 @fact("panel.fixed_rates", on="panel")
@@ -274,11 +275,11 @@ def fixed_rates(subject: Subject) -> Fact[list[Item]]:
     """Rates over a fixed time in panels that draw a line, which skip samples when somebody zooms out."""
     if panel_of(subject).kind not in ("timeseries", "graph"):
         return Known([])
-    return Known([item for item in _rates(subject) if item.text[0].isdigit()])
+    return Known(_rates(subject, _FIXED))
 
 
-def _rates(subject: Subject) -> list[Item]:
-    """The range of every rate in the panel's PromQL, each text once."""
+def _rates(subject: Subject, wanted: Pattern) -> list[Item]:
+    """The ranges of rates in the panel's PromQL that are of a kind, each text once."""
     items: dict[str, Item] = {}
     for asks in queries_of(subject):
         query = asks.query
@@ -286,7 +287,9 @@ def _rates(subject: Subject) -> list[Item]:
             continue
         text = _STRING.sub(lambda match: " " * len(match[0]), query.text)
         for match in _RANGE.finditer(text):
-            if match["range"] not in items and _function_around(text, match.start()) in _RATES:
+            if not wanted.match(match["range"]) or match["range"] in items:
+                continue
+            if _function_around(text, match.start()) in _RATES:
                 place = query.place(Place(*match.span("range")))
                 items[match["range"]] = Item(match["range"], (Evidence(place),))
     return list(items.values())
