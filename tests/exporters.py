@@ -121,6 +121,9 @@ def _rabbitmq(folder: Path, flags: list[str]) -> Iterator[Server]:
             channel.basic_consume("tracks", lambda *_: None)
             # The plugin serves what the broker collected, which it does every five seconds.
             connection.process_data_events(time_limit=7)
+            # How long an answer took is told by the next one.
+            server.get("/metrics")
+            server.get("/metrics/per-object")
             yield server
 
 

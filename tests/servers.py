@@ -181,9 +181,14 @@ def rabbitmq(folder: Path, *conf: str) -> Iterator[Server]:
         "ERL_EPMD_PORT": str(ports["epmd"]),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
     }
+
+    def listening() -> None:
+        """The plugins answer before the broker takes connections."""
+        socket.create_connection(("127.0.0.1", ports["amqp"]), timeout=1).close()
+
     # Erlang would leave its port mapper behind, as a daemon.
     with (
         started(["epmd", "-port", str(ports["epmd"])], ports["epmd"], folder, env=env),
-        started(["rabbitmq-server"], ports["metrics"], folder, env=env) as server,
+        started(["rabbitmq-server"], ports["metrics"], folder, env=env, ready=listening) as server,
     ):
         yield server._replace(folder=folder)
