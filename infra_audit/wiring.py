@@ -166,7 +166,7 @@ def alert_chain(deployment: Deployment, name: str) -> Iterator[Line]:
 def _place_of(expression: Subject, metric: str) -> Span | None:
     """Where an expression names a metric first."""
     query = query_of(expression)
-    return next((query.place(one) for one in query.selectors if one.metric == metric), None)
+    return next((_span(query.place(one)) for one in query.selectors if one.metric == metric), None)
 
 
 def _sent_to(deployment: Deployment, service: Subject | None) -> Iterator[Line]:

@@ -13,6 +13,7 @@ from infra_audit.facts.prometheus import product_of, servers
 from infra_audit.facts.rule_files import rule_of
 from infra_audit.facts.scrapes import Scrape, scrapes_of
 from infra_audit.facts.services import command_words, environment_items, image_of
+from infra_audit.facts.target_checks import exports_nothing
 from infra_audit.hints import did_you_mean
 from infra_audit.monitoring.catalogue import Exporter, Metric, exporters, generated, owner_of, read_exposition
 from infra_audit.monitoring.prometheus_config import Job
@@ -189,6 +190,8 @@ def _blanket(deployment: Deployment) -> str:
 def _source(scrape: Scrape) -> _Source:
     """What one target exports."""
     service = scrape.service
+    if exports_nothing(scrape):
+        return _Source(scrape, {})
     declared = _declared(scrape)
     if declared is not None:
         return declared

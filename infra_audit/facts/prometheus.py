@@ -213,12 +213,18 @@ def _matching(server: Server, pattern: str) -> Iterator[str]:
 
 
 def _listing(server: Server, folder: str) -> list[str]:
-    if server.files.mount(folder) is None and not any(m.target.startswith(folder) for m in server.files.mounts):
+    """Names in a folder of the container; none where a mounted folder lacks it."""
+    mount = server.files.mount(folder)
+    if mount is None and not any(one.target.startswith(folder) for one in server.files.mounts):
         raise Undecidable(f"{folder} is not mounted, so the image brings it")
     try:
         return server.files.listing(folder)
     except ReadError as error:
         raise Undecidable(str(error)) from None
+    except Undecidable:
+        if mount is not None and mount.host is not None and HOLE not in mount.host and os.path.isdir(mount.host):
+            return []
+        raise
 
 
 def _is_there(server: Server, path: str) -> bool:

@@ -155,7 +155,7 @@ def _unloaded(server: Server) -> Iterator[Item]:
         file = rule_file_of(subject)
         if file.loaded is False and file.dialect == "prometheus" and _speaks_of_this(subject):
             rules = "1 rule" if len(file.rules) == 1 else f"{len(file.rules)} rules"
-            places = (Evidence(subject.node), Evidence(section, "what is loaded"))
+            places = (Evidence(subject.node.get("groups") or subject.node), Evidence(section, "what is loaded"))
             text = f"{subject.name} holds {rules}, and no rule_files entry loads it"
             yield Item(text, places, ("rule_file", subject.name))
 

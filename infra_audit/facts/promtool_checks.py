@@ -111,7 +111,11 @@ def _rule_item(subject: Subject, file: RuleFile, complaint: promtool.Complaint) 
                     _inside(query, complaint.inner) or _mentioned(rule.node, complaint.message) or rule.name_node.place
                 )
                 return Item(f"{rule.name}: {complaint.message}", (Evidence(place),))
-    place = _line(subject.node, complaint.line) or _mentioned(subject.node, complaint.message) or subject.node.place
+    place = (
+        _line(subject.node, complaint.line)
+        or _mentioned(subject.node, complaint.message)
+        or (subject.node.get("groups") or subject.node).place
+    )
     return Item(complaint.message, (Evidence(place),))
 
 

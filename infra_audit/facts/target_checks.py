@@ -6,12 +6,12 @@ from infra_audit.deployment import Subject
 from infra_audit.errors import Undecidable
 from infra_audit.facts.prometheus import product_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, fact
-from infra_audit.facts.scrapes import LOCALHOST, target_of
+from infra_audit.facts.scrapes import LOCALHOST, Scrape, target_of
 from infra_audit.facts.services import environment_items
 from infra_audit.facts.topology import extra_hosts, topology_of
 from infra_audit.tree import HOLE
 
-__all__ = ["HOST_NAMES"]
+__all__ = ["HOST_NAMES", "exports_nothing"]
 
 # -- targets ------------------------------------------------------------------------------------
 
@@ -22,22 +22,34 @@ HOST_NAMES = frozenset(("host.docker.internal", "gateway.docker.internal", "dock
 def host_known(subject: Subject) -> Fact[bool | None]:
     """True where the target is a service here, False where nobody has its name; None for other machines."""
     scrape = target_of(subject)
+    return Known(_is_known(scrape), scrape.target.place)
+
+
+def _is_known(scrape: Scrape) -> bool | None:
+    """See ``target.host_known``; raises Undecidable where the name may be another project's."""
     host = scrape.target.address.host.lower().removeprefix("tasks.")
-    place = scrape.target.place
     client = scrape.server.service
     if HOLE in host or "$" in host or "{" in host:
         raise Undecidable(f"{host} rests on a variable")
     if scrape.service is not None:
-        return Known(True, place)
+        return True
     if "." in host or host in HOST_NAMES or host in extra_hosts(client) or host.startswith("[") or host.isdigit():
-        return Known(None, place)
+        return None
     topology = topology_of(client.deployment)
     if topology.attachment(client).kind != "networks":
-        return Known(None, place)
+        return None
     external = topology.external(client)
     if external:
-        return Unknown(f"{host} may be on the external network {', '.join(external)}")
-    return Known(False, place)
+        raise Undecidable(f"{host} may be on the external network {', '.join(external)}")
+    return False
+
+
+def exports_nothing(scrape: Scrape) -> bool:
+    """True for a target that surely has no metrics: nobody's name, or a datastore's own protocol."""
+    try:
+        return _is_known(scrape) is False or bool(_other_protocol(scrape))
+    except Undecidable:
+        return False
 
 
 @fact("target.host", on="scrape_target")
@@ -131,15 +143,21 @@ _PROTOCOL_PORTS = {
 def not_an_exporter(subject: Subject) -> Fact[str]:
     """Where the metrics of a datastore are, if its own protocol's port is asked for them; "" for any other target."""
     scrape = target_of(subject)
-    place = scrape.target.place
+    if scrape.service is None:
+        return Known("", scrape.target.place)
+    image = scrape.service.node.get("image") or scrape.service.node
+    runs = Evidence(image, f"{scrape.service.name} is {product_of(scrape.service)}")
+    return Known(_other_protocol(scrape), scrape.target.place, runs)
+
+
+def _other_protocol(scrape: Scrape) -> str:
     if scrape.service is None or scrape.job.path.startswith("/probe"):
-        return Known("", place)
+        return ""
     product = product_of(scrape.service)
     ports, instead = _PROTOCOL_PORTS.get(product or "", ((), ""))
-    port = scrape.target.address.port
-    wrong = port in ports and not (product == "elasticsearch" and scrape.job.path.startswith("/_prometheus"))
-    image = scrape.service.node.get("image") or scrape.service.node
-    return Known(instead if wrong else "", place, Evidence(image, f"{scrape.service.name} is {product}"))
+    if product == "elasticsearch" and scrape.job.path.startswith("/_prometheus"):
+        return ""
+    return instead if scrape.target.address.port in ports else ""
 
 
 _SWITCHES = (
