@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import UsageError
+from infra_audit.facts.dashboards import place_of
 from infra_audit.facts.expressions import expression_of, query_of
+from infra_audit.facts.grafana import dashboard_of
 from infra_audit.facts.metric_sources import Sources, sources_of
 from infra_audit.facts.prometheus import product_of, servers
 from infra_audit.facts.prometheus_checks import watched
@@ -257,7 +259,7 @@ def _rules(deployment: Deployment) -> Iterator[Line]:
         yield Line(1, text, None, not read.loaded)
     for dashboard in deployment.subjects("dashboard"):
         panels = sum(panel.parent is dashboard for panel in deployment.subjects("panel"))
-        yield Line(1, f"dashboard {dashboard.name}: {panels} panels", dashboard.node.place)
+        yield Line(1, f"dashboard {dashboard.name}: {panels} panels", _span(place_of(dashboard_of(dashboard))))
 
 
 def _unused(deployment: Deployment) -> Iterator[Line]:

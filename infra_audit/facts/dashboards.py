@@ -11,7 +11,7 @@ from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__: list[str] = []
+__all__ = ["place_of"]
 
 RESOURCES_SINCE = 12
 """The first version that reads dashboards written as resources (apiVersion, metadata, spec) from files."""
