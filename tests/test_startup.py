@@ -38,6 +38,15 @@ def test_a_run_imports_nothing_heavy(args: tuple[str, ...], tmp_path: Path) -> N
     assert not {module for module in modules if module.split(".")[0] in HEAVY}
 
 
+def test_what_a_deployment_does_not_have_is_not_imported(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    modules = imported("check", cwd=tmp_path)
+    apart = ("redis", "redis_start", "grafana", "dashboards", "panels", "alertmanager")
+    assert "infra_audit.facts.services" in modules
+    assert not modules & {f"infra_audit.facts.{name}" for name in apart}
+
+
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("chek",)])
 def test_the_group_imports_no_command(args: tuple[str, ...], tmp_path: Path) -> None:
     modules = imported(*args, cwd=tmp_path)

@@ -252,11 +252,13 @@ DEFAULT_PORTS: dict[str, tuple[int, ...]] = {
 FAMILIES: dict[str, frozenset[str]] = {
     "redis": frozenset(("redis", "valkey")),
     "grafana": frozenset(("grafana",)),
+    "prometheus": frozenset(("prometheus", "victoriametrics", "vmagent", "vmalert")),
+    "alertmanager": frozenset(("alertmanager",)),
 }
 """First word of facts that speak about some products alone → those products. For a service that runs another one
 they say that there is nothing to say, so nobody needs to ask them."""
 
-MONITORS = frozenset(("prometheus", "victoriametrics", "vmagent", "vmalert", "grafana"))
+MONITORS = FAMILIES["prometheus"] | FAMILIES["grafana"]
 """Products whose files bring subjects of their own: scrape jobs, rules, dashboards."""
 
 ONE_SHOT_IMAGES = frozenset(("minio/mc", "flyway/flyway", "liquibase/liquibase", "migrate/migrate", "hello-world"))
