@@ -13,6 +13,7 @@ from infra_audit.errors import ReadError
 from infra_audit.finding import Problem, SubjectRef
 from infra_audit.source import Source, Span, display_path
 from infra_audit.tree import Node, holes_as_text
+from infra_audit.versioning import Versions
 
 __all__ = ["MAX_FILE_BYTES", "Deployment", "Files", "Subject"]
 
@@ -29,6 +30,7 @@ class Files:
 
     def __init__(self) -> None:
         self._read: dict[str, Source] = {}
+        self._versions = Versions()
 
     def read(self, path: str) -> Source:
         location = os.path.abspath(path)
@@ -49,6 +51,14 @@ class Files:
             return sorted(os.listdir(path))
         except OSError:
             return []
+
+    def is_tracked(self, path: str) -> bool | None:
+        """Whether a file is under version control; None where that is not known."""
+        return self._versions.is_tracked(path)
+
+    def is_ignored(self, path: str) -> bool:
+        """True for a file that git is told to leave out."""
+        return self._versions.is_ignored(path)
 
     @property
     def sources(self) -> list[Source]:

@@ -113,7 +113,8 @@ class Gap(NamedTuple):
 class Problem(NamedTuple):
     """Something that loading a deployment met.
 
-    ``kind`` names the policy family that speaks of it: "invalid" (Compose refuses it), "silent"
+    ``kind`` names the policy family that speaks of it: "invalid" (Compose refuses it), "env-file-missing",
+    "env-file-invalid", "silent"
     (Compose accepts it and does something else), "unknown-key", "obsolete", "ineffective" (a limit
     that is accepted and dropped), "version-needed", "gap" (cannot be decided here, such as an
     include from the network). ``subject`` is the part of the deployment that it is about.

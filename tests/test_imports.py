@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "hints", "named"),
     ("source",),
     ("tree",),
-    ("units", "finding", "patterns", "resources"),
+    ("units", "finding", "patterns", "resources", "versioning"),
     ("deployment", "secrets"),
     ("plan", "suppress", "baseline", "changes"),
     ("readers", "reports"),

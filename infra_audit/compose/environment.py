@@ -110,7 +110,7 @@ def _from_files(
             source = reader.read(path.value)
             entries = read_env(source) if _format(entry) != "raw" else _raw(source)
         except ReadError as error:
-            problems.add("invalid", f"services.{name}: {error}", path, ("services", name))
+            problems.add("env-file-invalid", f"services.{name}: {error}", path, ("services", name))
             continue
         hop = Hop("env_file", source.path, path.span)
         for item in entries:
@@ -122,7 +122,7 @@ def _from_files(
             try:
                 value, hops = _value(item, source, {**seen, **lookup}, blank="" if strict else HOLE)
             except ReadError as error:
-                problems.add("invalid", f"services.{name}: {error}", item.span, ("services", name))
+                problems.add("env-file-invalid", f"services.{name}: {error}", item.span, ("services", name))
                 continue
             seen[item.key] = Variable(value, item.span, source.path)
             found[item.key] = Node(value, item.span, item.key_span, (*hops, hop))
@@ -130,7 +130,9 @@ def _from_files(
 
 
 def _missing(path: Node, name: str, problems: Problems) -> None:
-    problems.add("env-file", f"services.{name}: the env file {path.value} does not exist", path, ("services", name))
+    problems.add(
+        "env-file-missing", f"services.{name}: the env file {path.value} does not exist", path, ("services", name)
+    )
 
 
 def _format(entry: Node) -> str:

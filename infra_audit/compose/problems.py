@@ -22,7 +22,7 @@ _SUBJECTS = {
 }
 
 
-_REFUSED = ("invalid", "env-file", "version-needed")
+_REFUSED = ("invalid", "env-file-missing", "env-file-invalid", "version-needed")
 
 
 def dotted(path: Path) -> str:

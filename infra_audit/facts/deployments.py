@@ -23,7 +23,13 @@ def _items(deployment: Subject, *kinds: str) -> Fact[list[Item]]:
 @fact("compose.invalid", on="deployment")
 def invalid(deployment: Subject) -> Fact[list[Item]]:
     """What Docker Compose refuses, and what cannot be decided here, such as an include from the network."""
-    return _items(deployment, "invalid", "env-file", "gap")
+    return _items(deployment, "invalid", "gap")
+
+
+@fact("compose.env_files_invalid", on="deployment")
+def env_files_invalid(deployment: Subject) -> Fact[list[Item]]:
+    """Env files of services that Docker Compose cannot read."""
+    return _items(deployment, "env-file-invalid")
 
 
 @fact("compose.silent", on="deployment")

@@ -83,6 +83,10 @@ MODULES = (
     "infra_audit.facts.alert_checks",
     "infra_audit.facts.promql_checks",
     "infra_audit.facts.selector_checks",
+    "infra_audit.facts.missing_files",
+    "infra_audit.facts.mounted_files",
+    "infra_audit.facts.secret_literals",
+    "infra_audit.facts.env_templates",
 )
 """Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
 
