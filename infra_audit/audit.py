@@ -26,7 +26,7 @@ from infra_audit.engine.config import (
 from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
 from infra_audit.engine.prose import describe
-from infra_audit.errors import ConfigError, InfraAuditError, ReadError, UsageError
+from infra_audit.errors import ConfigError, InfraAuditError, LeftOut, ReadError, UsageError
 from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Finding, Report
@@ -91,6 +91,7 @@ class Opened(NamedTuple):
     notes: tuple[str, ...] = ()
     plan: str | None = None
     rules: tuple[Rule, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 Opener: TypeAlias = Callable[[Request, Config], Iterable[Opened]]
@@ -109,11 +110,16 @@ def audit(request: Request, opener: Opener | None = None) -> Report:
     return report
 
 
-def deployments(request: Request) -> Iterator[Opened]:
-    """Opens what a request names and lays the plans over it, without judging anything."""
+def deployments(request: Request, *, left_out: bool = False) -> Iterator[Opened]:
+    """Opens what a request names and lays the plans over it, without judging anything.
+
+    ``left_out``: also tell of the files of a folder that are no deployments.
+    """
     stock = shipped()
     for config, part in _by_config(request):
         for opened in from_files(part, config):
+            if isinstance(opened.result, LeftOut) and not left_out:
+                continue
             if isinstance(opened.result, Deployment):
                 _complete(opened.result, config)
                 scoped = _scoped(config, opened.result)
@@ -134,8 +140,12 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
     ignores = Ignores(config.ignores)
     ran: set[str] = set()
     for opened in opener(request, config):
+        if isinstance(opened.result, LeftOut):
+            report.left_out.append(opened.result)
+            continue
         if isinstance(opened.result, InfraAuditError):
-            report.errors.append(opened.result)
+            if str(opened.result) not in map(str, report.errors):
+                report.errors.append(opened.result)
             continue
         deployment = _complete(opened.result, config)
         if any(info.name == deployment.name for info in report.deployments):
@@ -319,7 +329,7 @@ def _product(service: Subject) -> str | None:
 
 def from_files(request: Request, config: Config) -> Iterator[Opened]:
     """Opens the `-f` files, the deployments that the configuration names, or all that are found."""
-    from infra_audit.compose import discover
+    from infra_audit.compose import survey
 
     if request.files:
         yield _open(request, request.files, _named(config, request.files))
@@ -336,12 +346,15 @@ def from_files(request: Request, config: Config) -> Iterator[Opened]:
         return
     opened: set[tuple[str, ...]] = set()
     for path in paths:
-        specs = discover([path])
+        specs = survey([path])
         if not specs:
             yield from _open_folder(request, config, path)
         for spec in specs:
             if spec.files not in opened:
                 opened.add(spec.files)
+                if spec.part:
+                    yield Opened("", LeftOut(f"left out: {spec.part}", file=display_path(spec.files[-1])))
+                    continue
                 yield _open(request, spec.files, None, spec.variant, spec.notes)
 
 
@@ -410,7 +423,8 @@ def _open(
             reader=Files(),
         )
     except InfraAuditError as error:
-        return Opened(entry.name if entry else variant, error, notes, plan, rules)
+        shown = tuple(map(display_path, files))
+        return Opened(entry.name if entry else _label(files, variant), error, notes, plan, rules, shown)
     if entry is not None:
         deployment.name = entry.name
     elif variant:
@@ -419,6 +433,12 @@ def _open(
     if not said and len(deployment.files) > 1:
         said[f"merged {' + '.join(deployment.files)}"] = None
     return Opened(deployment.name, deployment, tuple(said), plan, rules)
+
+
+def _label(files: Sequence[str], variant: str) -> str:
+    """A name for what could not be read."""
+    folder = os.path.basename(os.path.dirname(os.path.abspath(files[0])))
+    return f"{folder} ({variant})" if variant else folder
 
 
 def _named(config: Config, files: Sequence[str]) -> DeploymentConfig | None:

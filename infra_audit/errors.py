@@ -4,6 +4,7 @@
     ├── UsageError        the command line or a parameter is wrong
     ├── ConfigError       a policy, plan or .infra-audit.yaml document is wrong (has a place)
     ├── ReadError         a file cannot be read or parsed (has a place)
+    │   └── LeftOut       a file of a folder is no deployment: told, and no failure
     └── Undecidable       a fact cannot be known from what was read; becomes a gap, never a pass
 
 Only ``infra_audit.cli.door`` turns them into messages and exit codes.
@@ -11,7 +12,7 @@ Only ``infra_audit.cli.door`` turns them into messages and exit codes.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "InfraAuditError", "ReadError", "Undecidable", "UsageError"]
+__all__ = ["ConfigError", "InfraAuditError", "LeftOut", "ReadError", "Undecidable", "UsageError"]
 
 
 class InfraAuditError(Exception):
@@ -46,6 +47,10 @@ class ConfigError(InfraAuditError):
 
 class ReadError(InfraAuditError):
     """A file that cannot be read or parsed."""
+
+
+class LeftOut(ReadError):
+    """A file of a folder that is no deployment: a template, or a fragment that nothing completes."""
 
 
 class Undecidable(InfraAuditError):

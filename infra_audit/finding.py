@@ -166,6 +166,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     errors: list[InfraAuditError] = field(default_factory=list)
+    left_out: list[InfraAuditError] = field(default_factory=list)
     policies: dict[str, Callable[[], Description]] = field(default_factory=dict)
 
     def active(self) -> list[Finding]:

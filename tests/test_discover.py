@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra_audit.compose import DeploymentSpec, discover
+from infra_audit.compose import DeploymentSpec, discover, survey
 
 WHOLE = "services: {web: {image: 'example/web:1'}}\n"
 PARTIAL = "services: {web: {restart: always}}\n"
@@ -100,6 +100,48 @@ def names(specs: list[DeploymentSpec], folder: Path) -> list[list[str]]:
             [["compose.yaml", "extra.yaml"]],
             id="COMPOSE_FILE in the env file",
         ),
+        pytest.param(
+            {"one.yaml": WHOLE, "two.yaml": PARTIAL, ".env": "COMPOSE_FILE=one.yaml:two.yaml\n"},
+            ".",
+            [["one.yaml", "two.yaml"]],
+            id="COMPOSE_FILE without a main file",
+        ),
+        pytest.param(
+            {"compose.yaml": WHOLE, "compose.db.yaml": PARTIAL, "compose.db.volumes.yaml": PARTIAL},
+            ".",
+            [["compose.yaml", "compose.db.yaml", "compose.db.volumes.yaml"], ["compose.yaml", "compose.db.yaml"]],
+            id="a name that continues another one is laid on that",
+        ),
+        pytest.param(
+            {"compose.yaml": WHOLE, "overrides/compose.tls.yaml": PARTIAL},
+            ".",
+            [["compose.yaml"], ["compose.yaml", "overrides/compose.tls.yaml"]],
+            id="a fragment in a folder below",
+        ),
+        pytest.param(
+            {"x/compose.db.yaml": WHOLE, "x/compose.db-tls.yaml": PARTIAL},
+            ".",
+            [["x/compose.db.yaml", "x/compose.db-tls.yaml"], ["x/compose.db.yaml"]],
+            id="a fragment beside what it belongs to",
+        ),
+        pytest.param(
+            {"compose.yaml": WHOLE, "x/compose.db.yaml": "services: {db: {restart: always}}"},
+            ".",
+            [["compose.yaml"]],
+            id="a fragment that nothing completes is no deployment",
+        ),
+        pytest.param(
+            {"x/compose.db.yaml": "services: {db: {restart: always}}"},
+            ".",
+            [["x/compose.db.yaml"]],
+            id="but it is one where nothing else is",
+        ),
+        pytest.param(
+            {"compose.yaml": WHOLE, "x/compose.yaml": "services:\n  {% if a %}\n  a: {{ b }}\n"},
+            ".",
+            [["compose.yaml"]],
+            id="a template is no deployment",
+        ),
         pytest.param({"stack.yaml": WHOLE}, "stack.yaml", [["stack.yaml"]], id="any name, when it is named"),
         pytest.param({"readme.md": "hello"}, ".", [], id="nothing"),
     ],
@@ -119,6 +161,15 @@ def test_what_was_merged_is_said(folder: Path) -> None:
     spec = discover(["docker-compose.prod.yml"])[0]
     assert spec.notes == ("merged docker-compose.yml + docker-compose.prod.yml",)
     assert spec.variant == "prod"
+
+
+def test_what_is_left_out_is_told_with_its_reason(folder: Path) -> None:
+    put(folder, {"compose.yaml": WHOLE, "x/compose.db.yaml": "services: {db: {}}", "y/compose.yaml": "a: {{ b }}\n"})
+    assert [spec.part for spec in survey(["."])] == [
+        "",
+        "a fragment: db has neither image nor build, and no file here completes it",
+        "a template: audit what it is rendered to",
+    ]
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_discovery(folder: Path) -> None:

@@ -10,7 +10,7 @@ from infra_audit.cli.choose import find_baseline, folder_of
 from infra_audit.cli.door import NOT_DONE, tell
 from infra_audit.cli.options import color_options, plan_option, request_options
 from infra_audit.cli.output import destinations, look_for, write
-from infra_audit.errors import InfraAuditError, UsageError
+from infra_audit.errors import InfraAuditError, LeftOut, UsageError
 from infra_audit.finding import Report, Severity
 from infra_audit.reports import REPORTERS, reporter
 from infra_audit.reports.terminal import printable
@@ -95,19 +95,24 @@ def command(
 
 def _list(request: Request) -> int:
     code = 0
-    for opened in deployments(request):
-        if isinstance(opened.result, InfraAuditError):
-            tell(str(opened.result))
-            code = NOT_DONE
+    for opened in deployments(request, left_out=True):
+        result, notes = opened.result, opened.notes
+        if isinstance(result, LeftOut) or (isinstance(result, InfraAuditError) and not opened.files):
+            tell(str(result))
+            code = code if isinstance(result, LeftOut) else NOT_DONE
             continue
-        files = " ".join(map(printable, opened.result.files))
-        write(f"{printable(opened.name)}: {files}\n" + "".join(f"  {printable(note)}\n" for note in opened.notes))
+        if isinstance(result, InfraAuditError):
+            notes = (*notes, f"cannot be read: {result}")
+            code = NOT_DONE
+        files = opened.files if isinstance(result, InfraAuditError) else result.files
+        shown = " ".join(map(printable, files))
+        write(f"{printable(opened.name)}: {shown}\n" + "".join(f"  {printable(note)}\n" for note in notes))
     return code
 
 
 def _tell(report: Report) -> None:
     """What was not done, on stderr: a report in a file or a pipe must not hide it."""
-    for error in report.errors:
+    for error in (*report.errors, *report.left_out):
         tell(str(error))
     for gap in report.gaps:
         if gap.internal:

@@ -4,7 +4,7 @@
 ``canonical.canonical`` prints that tree as Compose's own JSON.
 """
 
-from infra_audit.compose.discover import DeploymentSpec, discover, usual
+from infra_audit.compose.discover import DeploymentSpec, discover, survey, usual
 from infra_audit.compose.load import load
 
-__all__ = ["DeploymentSpec", "discover", "load", "usual"]
+__all__ = ["DeploymentSpec", "discover", "load", "survey", "usual"]

@@ -290,7 +290,12 @@ class Assembler:
             if env_files is not None
             else [path for path in (os.path.join(folder, ".env"),) if os.path.isfile(path)]
         )
-        variables = read_variables(self.context.reader, env_locations, self.variables)
+        try:
+            variables = read_variables(self.context.reader, env_locations, self.variables)
+        except ReadError as error:
+            if error.line:
+                raise
+            raise _at(entry.place, f"includes with {error.file}, which cannot be read: {error.message}") from None
         self.context.env_files.extend(env_locations)
         assembler = Assembler(self.context, folder, variables)
         try:

@@ -1,8 +1,11 @@
 """Which Compose files make up which deployment, where nobody says so.
 
 A folder's main file (with its override file) is a deployment, as plain `docker compose up` runs it.
-`docker-compose.prod.yml` beside it is laid on it, unless every service in it is complete by itself.
-Files that others include or extend are parts of those, not deployments.
+`docker-compose.prod.yml` beside it is laid on it, unless every service in it is complete by itself;
+`docker-compose.db.volumes.yml` on what `docker-compose.db.yml` makes; a file that is not complete and has no
+main file beside it, on one of the folders above that has its services.
+Files that others include or extend are parts of those, not deployments; nor are templates, nor fragments that
+nothing here completes.
 """
 
 from __future__ import annotations
@@ -17,11 +20,11 @@ from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
 from infra_audit.named import NamedTuple
 from infra_audit.readers.env import read_env
-from infra_audit.readers.yaml import read_documents
+from infra_audit.readers.yaml import looks_like_template, read_documents
 from infra_audit.source import display_path
 from infra_audit.tree import Node
 
-__all__ = ["DeploymentSpec", "discover", "usual"]
+__all__ = ["DeploymentSpec", "discover", "survey", "usual"]
 
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """The names that Compose looks for, best first."""
@@ -29,6 +32,8 @@ _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.ya
 _COMPOSE = re.compile(r"(?:docker-)?compose(?:[.\-_](?P<variant>.+))?\.ya?ml")
 _SKIPPED = frozenset({"node_modules", "vendor", "__pycache__", "venv", "site-packages"})
 _MAX_DEPTH = 8
+_FOLDERS_ABOVE = 2
+_TEMPLATE = "a template: audit what it is rendered to"
 _RUNNABLE = ("image", "build", "extends", "provider")
 
 
@@ -36,16 +41,22 @@ class DeploymentSpec(NamedTuple):
     """The files of one deployment, absolute and in merge order.
 
     ``variant``: what sets it apart from others of the same project ("prod"), or "".
-    ``notes``: what was decided and why, a line each.
+    ``notes``: what was decided and why, a line each. ``part``: why it is no deployment, or "".
     """
 
     files: tuple[str, ...]
     variant: str = ""
     notes: tuple[str, ...] = ()
+    part: str = ""
 
 
 def discover(paths: Sequence[str], reader: Files | None = None) -> list[DeploymentSpec]:
     """The deployments in files and folders, each once, in the order in which they are met."""
+    return [spec for spec in survey(paths, reader) if not spec.part]
+
+
+def survey(paths: Sequence[str], reader: Files | None = None) -> list[DeploymentSpec]:
+    """The same with what is left out, where anything else is there."""
     finder = _Finder(reader or Files())
     found: dict[tuple[str, ...], DeploymentSpec] = {}
     for path in paths:
@@ -53,6 +64,8 @@ def discover(paths: Sequence[str], reader: Files | None = None) -> list[Deployme
         specs = finder.below(location) if os.path.isdir(location) else finder.of(location)
         for spec in specs:
             found.setdefault(spec.files, spec)
+    if all(spec.part for spec in found.values()):
+        return [spec._replace(part="") for spec in found.values()]
     return list(found.values())
 
 
@@ -108,6 +121,9 @@ class _Finder:
 
     def _in(self, folder: str, names: Sequence[str]) -> Iterator[DeploymentSpec]:
         main = next((name for name in _MAIN if name in names), None)
+        named = self.compose_file(folder, {})
+        if named and os.path.join(folder, main or "") not in named and all(map(os.path.isfile, named)):
+            yield self._by_compose_file(named)
         variants = [
             spec
             for name in names
@@ -125,35 +141,105 @@ class _Finder:
         named = self.compose_file(folder, {})
         location = os.path.join(folder, name)
         if location in named and all(os.path.isfile(file) for file in named):
-            return [DeploymentSpec(tuple(named), "", (f"{_joined(named)}: COMPOSE_FILE in .env says so",))]
+            return [self._by_compose_file(named)]
+        if self._is_template(location):
+            return [DeploymentSpec((location,), "", (), _TEMPLATE)]
         override = _override(folder, name)
         if override is None:
             return [DeploymentSpec((location,))]
         files = (location, override)
         return [DeploymentSpec(files, "", (f"merged {_joined(files)}",))]
 
+    def _by_compose_file(self, named: Sequence[str]) -> DeploymentSpec:
+        return DeploymentSpec(tuple(named), "", (f"{_joined(named)}: COMPOSE_FILE in .env says so",))
+
     def _variant(self, folder: str, name: str, variant: str) -> list[DeploymentSpec]:
         location = os.path.join(folder, name)
-        main = next((base for base in _MAIN if os.path.isfile(os.path.join(folder, base))), None)
-        if main is None:
-            return [DeploymentSpec((location,), variant)]
-        if _is_override(name):
+        main = _main_of(folder)
+        if main is not None and _is_override(name):
             return self._main(folder, main)
+        if self._is_template(location):
+            return [DeploymentSpec((location,), variant, (), _TEMPLATE)]
         if self._stands_alone(location):
             note = f"read by itself: every service of {name} is complete without {main}"
-            return [DeploymentSpec((location,), variant, (note,))]
-        files = (os.path.join(folder, main), location)
-        return [DeploymentSpec(files, variant, (f"merged {_joined(files)}",))]
+            return [DeploymentSpec((location,), variant, (note,) if main else ())]
+        missing = self._incomplete(location)
+        base = self._continued(folder, variant, () if main else missing)
+        if base is not None and base.part:
+            return [DeploymentSpec((location,), variant, (), base.part)]
+        under = list(base.files) if base else [os.path.join(folder, main)] if main else []
+        if not under and missing:
+            under = self._above(folder, variant, missing)
+            if not under:
+                why = f"a fragment: {missing[0]} has neither image nor build, and no file here completes it"
+                return [DeploymentSpec((location,), variant, (), why)]
+        files = (*under, location)
+        return [DeploymentSpec(files, variant, (f"merged {_joined(files)}",) if under else ())]
+
+    def _continued(self, folder: str, variant: str, missing: Sequence[str]) -> DeploymentSpec | None:
+        """What a name continues: `compose.db.yml` before `compose.db.volumes.yml`.
+
+        Also `compose.db.yml` before `compose.db-tls.yml`, if it has all services that are ``missing``.
+        """
+        for end in range(len(variant) - 1, 0, -1):
+            if variant[end] not in (".-" if missing else "."):
+                continue
+            stem = variant[:end]
+            name = next((name for name in _compose_names(folder) if _variant_of(name) == stem), None)
+            if name and (variant[end] == "." or set(missing) <= self._services(os.path.join(folder, name))):
+                return self._variant(folder, name, stem)[0]
+        return None
+
+    def _above(self, folder: str, variant: str, missing: Sequence[str]) -> list[str]:
+        """The files of a folder above that give services what they lack here."""
+        for _ in range(_FOLDERS_ABOVE):
+            folder = os.path.dirname(folder)
+            names = _compose_names(folder)
+            wanted = (variant, variant.rpartition(".")[0])
+            named = [name for name in names if _variant_of(name) and _variant_of(name) in wanted]
+            for name in [*named, *([main] if (main := _main_of(folder)) else [])]:
+                if set(missing) <= self._services(os.path.join(folder, name)):
+                    return [os.path.join(folder, name)]
+        return []
+
+    def _services(self, location: str) -> set[str]:
+        found: set[str] = set()
+        for root in self._roots(location):
+            services = root.get("services")
+            found |= {name for name, _ in services.items()} if services else set()
+        return found
+
+    def _incomplete(self, location: str) -> list[str]:
+        """The services that have nothing to run."""
+        found = []
+        for root in self._roots(location):
+            services = root.get("services")
+            for name, service in services.items() if services else ():
+                if not service.is_mapping or not any(key in service.value for key in _RUNNABLE):
+                    found.append(name)
+        return found
+
+    def _is_template(self, location: str) -> bool:
+        """True for a text with the marks of a template that is no YAML (yet)."""
+        try:
+            source = self._reader.read(location)
+        except ReadError:
+            return False
+        if not looks_like_template(source.text):
+            return False
+        try:
+            read_documents(source)
+        except ReadError:
+            return True
+        return False
 
     def _stands_alone(self, location: str) -> bool:
         """True where each service has something to run and each network and volume that it uses is declared."""
+        if self._incomplete(location):
+            return False
         for root in self._roots(location):
             services = root.get("services")
             for _, service in services.items() if services else ():
-                if service.is_mapping and not any(key in service.value for key in _RUNNABLE):
-                    return False
-                if not service.is_mapping:
-                    return False
                 networks = service.get("networks")
                 declared = root.get("networks")
                 known = set(declared.value) if declared is not None and declared.is_mapping else set()
@@ -235,7 +321,8 @@ def _compose_folders(top: str) -> Iterator[tuple[str, list[str]]]:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         if folder.count(os.sep) - depth >= _MAX_DEPTH:
             folders.clear()
-        if names := _compose_names(folder):
+        names = _compose_names(folder)
+        if names or os.path.isfile(os.path.join(folder, ".env")):
             yield folder, names
 
 
@@ -245,6 +332,10 @@ def _compose_names(folder: str) -> list[str]:
     except OSError:
         return []
     return [name for name in names if _COMPOSE.fullmatch(name) and not os.path.isdir(os.path.join(folder, name))]
+
+
+def _main_of(folder: str) -> str | None:
+    return next((name for name in _MAIN if os.path.isfile(os.path.join(folder, name))), None)
 
 
 def _variant_of(name: str) -> str:

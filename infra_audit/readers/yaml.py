@@ -6,6 +6,7 @@ that came through them. Duplicate keys and keys that are no strings are reported
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import Node, Scalar
 
-__all__ = ["Issue", "YamlDocument", "read_documents", "read_inline_yaml", "read_yaml"]
+__all__ = ["Issue", "YamlDocument", "looks_like_template", "read_documents", "read_inline_yaml", "read_yaml"]
 
 MAX_DEPTH = 200
 """Deeper nesting is refused; a real deployment stays below 20."""
@@ -96,6 +97,14 @@ def read_inline_yaml(text: Located) -> list[Node]:
         raise ReadError(error.message, file=error.file, line=span.line, column=span.column) from None
 
 
+def looks_like_template(text: str) -> bool:
+    """True for the marks of Jinja, Helm and Go templates outside of quotes and comments."""
+    return ("{{" in text or "{%" in text) and _TEMPLATE.search(text) is not None
+
+
+_TEMPLATE = re.compile(r"""^(?:[^"'#\n]*[\s:])?(?:\{\{|\{%)""", re.MULTILINE)
+
+
 class _Frame:
     """A collection that is being read."""
 
@@ -143,6 +152,8 @@ class _Builder:
             raise self._error("broken YAML: a character that YAML does not allow", span) from None
 
     def _error(self, message: str, span: Span) -> ReadError:
+        if looks_like_template(self.source.text):
+            message += " (it looks like a template: audit what it is rendered to)"
         return ReadError(message, file=span.source.path, line=span.line, column=span.column)
 
     def _span(self, start: Any, end: Any) -> Span:
