@@ -5,6 +5,7 @@
 # make exporters   records the exporter catalogue from the real exporters' own metrics
 # make docs    writes the outputs that README.md shows
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
+# make positions FOLDER=folder   reads back the place of every finding in a folder of repositories
 # make differential   the same on some thousand made-up deployments (minutes); ARGS="--cases 20000 --seed 7"
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= auto
 SOURCES := infra_audit tests docs benchmarks hatch_build.py
 
-.PHONY: audit test lint format bench docs exporters conformance differential wheel clean
+.PHONY: audit test lint format bench docs exporters conformance positions differential wheel clean
 .DELETE_ON_ERROR:
 
 audit: $(VENV)/.installed
@@ -47,6 +48,10 @@ docs: $(VENV)/.dev
 conformance: $(VENV)/.dev
 	@test -n "$(FOLDER)" -a -n "$(ORACLE)" || { echo "usage: make conformance FOLDER=folder ORACLE=file"; exit 2; }
 	$(BIN)/python -m tests.conformance "$(FOLDER)" "$(ORACLE)"
+
+positions: $(VENV)/.dev
+	@test -n "$(FOLDER)" || { echo "usage: make positions FOLDER=folder"; exit 2; }
+	$(BIN)/python -m tests.test_positions "$(FOLDER)"
 
 differential: $(VENV)/.dev
 	$(BIN)/python -m tests.differential $(ARGS)
