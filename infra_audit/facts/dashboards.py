@@ -46,6 +46,12 @@ def defect(subject: Subject) -> Fact[str | None]:
     return Known(None, place)
 
 
+@fact("dashboard.is_json", on="dashboard")
+def is_json(subject: Subject) -> Fact[bool]:
+    """False for a file that breaks off."""
+    return Known(dashboard_of(subject).dashboard is not None, place_of(dashboard_of(subject)))
+
+
 @fact("dashboard.uid", on="dashboard")
 def uid(subject: Subject) -> Fact[str | None]:
     """The uid of a dashboard, which links use; None without one."""

@@ -11,6 +11,7 @@ from infra_audit.facts.grafana_references import asked, host_of, meant, speaks_p
 from infra_audit.facts.metric_sources import sources_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact
 from infra_audit.facts.topology import topology_of
+from infra_audit.monitoring.durations import seconds
 from infra_audit.monitoring.grafana.dashboards import DatasourceRef, Panel, Target, text_of
 from infra_audit.monitoring.grafana.panel_types import NUMERIC, QUERYING, REMOVED
 from infra_audit.monitoring.grafana_macros import Piece, is_variable, substitute
@@ -245,6 +246,8 @@ _RANGE = Pattern(r"\[\s*(?P<range>\$\{?\w+(?::\w+)?\}?|[0-9][0-9a-z]*)\s*\]")
 _CALLED = Pattern(r"(\w+)\s*\Z")
 _RATES = frozenset(("rate", "irate", "increase", "delta", "idelta"))
 _INTERVAL = Pattern(r"\$\{?__interval(?::\w+)?\}?\Z")
+_SAFE_INTERVAL = 60
+"""Four scrapes of 15 s, Prometheus' usual interval, or two of 30 s."""
 _FIXED = Pattern(r"[0-9]")
 
 
@@ -266,8 +269,8 @@ def knows_rate_interval(subject: Subject) -> Fact[bool]:
 
 @fact("panel.interval_rates", on="panel")
 def interval_rates(subject: Subject) -> Fact[list[Item]]:
-    """Rates over $__interval, which may be shorter than two scrapes."""
-    return Known(_rates(subject, _INTERVAL))
+    """Rates over $__interval, which may be shorter than two scrapes unless its least is set to a minute or more."""
+    return Known(_rates(subject, _INTERVAL, shortest=_SAFE_INTERVAL))
 
 
 @fact("panel.fixed_rates", on="panel")
@@ -278,12 +281,18 @@ def fixed_rates(subject: Subject) -> Fact[list[Item]]:
     return Known(_rates(subject, _FIXED))
 
 
-def _rates(subject: Subject, wanted: Pattern) -> list[Item]:
-    """The ranges of rates in the panel's PromQL that are of a kind, each text once."""
+def _rates(subject: Subject, wanted: Pattern, shortest: float | None = None) -> list[Item]:
+    """The ranges of rates in the panel's PromQL that are of a kind, each text once.
+
+    ``shortest``: leave out queries whose interval is set to at least so many seconds, or by a variable.
+    """
     items: dict[str, Item] = {}
     for asks in queries_of(subject):
         query = asks.query
         if query.parsed is None or asks.target.instant:
+            continue
+        least = asks.target.interval.lstrip(">")
+        if shortest is not None and least and (seconds(least) or shortest) >= shortest:
             continue
         text = _STRING.sub(lambda match: " " * len(match[0]), query.text)
         for match in _RANGE.finditer(text):

@@ -42,7 +42,10 @@ class DatasourceRef(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A query of a panel. ``datasource``: its own, or None. ``expr``: the text of a PromQL or LogQL query."""
+    """A query of a panel. ``datasource``: its own, or None. ``expr``: the text of a PromQL or LogQL query.
+
+    ``interval``: the shortest that $__interval may become, as written here or in the panel; "" where it is not said.
+    """
 
     node: Node
     datasource: DatasourceRef | None
@@ -50,6 +53,7 @@ class Target(NamedTuple):
     hidden: bool
     empty: bool
     instant: bool
+    interval: str = ""
 
 
 class Panel(NamedTuple):
@@ -213,12 +217,13 @@ def _panels(body: Node) -> Iterator[Panel]:
 
 def _panel(node: Node) -> Panel:
     targets = node.get("targets")
+    interval = text_of(node.get("interval"))
     return Panel(
         node,
         node.get("title"),
         node.get("type"),
         datasource_ref(node.get("datasource")),
-        tuple(_target(target) for target in (targets.entries() if targets else ()) if target.is_mapping),
+        tuple(_target(target, interval) for target in (targets.entries() if targets else ()) if target.is_mapping),
         tuple(_units(node)),
         text_of(node.get("libraryPanel", "uid")) or text_of(node.get("libraryPanel", "name")),
         _is_textual(node, node.get("fieldConfig"), node.get("options")),
@@ -251,7 +256,7 @@ def target_parts(node: Node, body: Node) -> tuple[Node | None, bool]:
     return (expr if text_of(expr).strip() else None), empty
 
 
-def _target(node: Node) -> Target:
+def _target(node: Node, interval: str) -> Target:
     expr, empty = target_parts(node, node)
     instant = node.get("instant")
     return Target(
@@ -261,6 +266,7 @@ def _target(node: Node) -> Target:
         _is_true(node.get("hide")),
         empty,
         _is_true(instant),
+        text_of(node.get("interval")) or interval,
     )
 
 

@@ -62,6 +62,7 @@ def _panel(node: Node) -> Panel:
     viz = spec.get("vizConfig")
     config, options = (viz.get("spec", key) if viz else None for key in ("fieldConfig", "options"))
     queries = spec.get("data", "spec", "queries")
+    interval = text_of(spec.get("data", "spec", "queryOptions", "interval"))
     library = text_of(spec.get("libraryPanel", "uid")) or text_of(spec.get("libraryPanel", "name"))
     if not library and text_of(node.get("kind")) == "LibraryPanel":
         library = text_of(spec.get("title")) or "?"
@@ -70,14 +71,14 @@ def _panel(node: Node) -> Panel:
         spec.get("title"),
         _plugin(viz),
         None,
-        tuple(_target(query) for query in (queries.entries() if queries else ())),
+        tuple(_target(query, interval) for query in (queries.entries() if queries else ())),
         tuple(field_units(config)),
         library,
         is_textual(config, options),
     )
 
 
-def _target(node: Node) -> Target:
+def _target(node: Node, interval: str) -> Target:
     spec = node.get("spec") or node
     query = spec.get("query") or spec
     asked = query.get("spec") or query
@@ -90,6 +91,7 @@ def _target(node: Node) -> Target:
         hidden is not None and hidden.value is True,
         empty,
         instant is not None and instant.value is True,
+        text_of(asked.get("interval")) or interval,
     )
 
 
