@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import UsageError
 from infra_audit.facts.dashboards import place_of
-from infra_audit.facts.expressions import expression_of, query_of
+from infra_audit.facts.expressions import expression_of, query_of, users_of
 from infra_audit.facts.grafana import dashboard_of
 from infra_audit.facts.metric_sources import Sources, sources_of
 from infra_audit.facts.prometheus import product_of, servers
@@ -46,10 +46,10 @@ class Line(NamedTuple):
 def metric_chain(deployment: Deployment, name: str) -> Iterator[Line]:
     """Where a metric comes from, and who asks for it. Raises UsageError for a name that nobody knows."""
     sources = sources_of(deployment)
-    users = _users(deployment).get(name, [])
+    users = users_of(deployment).get(name, [])
     answer = sources.answer(name)
     if not users and answer.state != "there":
-        known = {*sources.recorded, *_users(deployment), *_exported(sources)}
+        known = {*sources.recorded, *users_of(deployment), *_exported(sources)}
         raise UsageError(f"nothing here exports or asks for {name}{did_you_mean(name, known)}")
     about = ""
     if answer.metric is not None:
@@ -116,21 +116,9 @@ def _metrics(owner: Subject) -> list[str]:
     return list(dict.fromkeys(one.metric for one in query_of(expression_of(owner)).selectors if one.metric))
 
 
-def _users(deployment: Deployment) -> dict[str, list[Subject]]:
-    """Metric → the expressions that ask for it; read once."""
-    known = deployment.root.cache.get("(users of metrics)")
-    if not isinstance(known, dict):
-        known = {}
-        for expression in deployment.subjects("expression"):
-            for metric in dict.fromkeys(one.metric for one in query_of(expression).selectors if one.metric):
-                known.setdefault(metric, []).append(expression)
-        deployment.root.cache["(users of metrics)"] = known
-    return known
-
-
 def _asked_by(deployment: Deployment, name: str, depth: int, seen: frozenset[str]) -> Iterator[Line]:
     """Towards people: alerts, panels, and recording rules with those who use them."""
-    for expression in _users(deployment).get(name, ()):
+    for expression in users_of(deployment).get(name, ()):
         owner = expression.owner or expression
         yield Line(depth, f"{owner.kind.replace('_', ' ')} {owner.name}", _place_of(expression, name))
         if owner.kind == "recording_rule" and rule_of(owner).name not in seen:
@@ -265,7 +253,7 @@ def _rules(deployment: Deployment) -> Iterator[Line]:
 def _unused(deployment: Deployment) -> Iterator[Line]:
     """How much of what is exported somebody asks for, and recorded metrics for nobody."""
     yield Line(0, "metrics that nothing asks for")
-    sources, users = sources_of(deployment), _users(deployment)
+    sources, users = sources_of(deployment), users_of(deployment)
     seen: set[str] = set()
     for source in sources.sources:
         named = source.scrape.service.name if source.scrape.service is not None else str(source.scrape.target.address)

@@ -202,14 +202,25 @@ def placeholder(alert: Subject) -> Fact[str | None]:
 def twin(alert: Subject) -> Fact[str | None]:
     """An earlier alert with the same expression and the same labels, loaded beside it; None without one."""
     rule = rule_of(alert)
-    for other in alert.deployment.subjects("alert"):
+    for other in _alike(alert):
         if other is alert:
             break
         both = (rule_file_of(alert).loaded, rule_file_of(other).loaded)
-        same = _same(rule) == _same(rule_of(other))
-        if same and (both == (True, True) or rule_file_of(alert) is rule_file_of(other)):
+        if both == (True, True) or rule_file_of(alert) is rule_file_of(other):
             return Known(other.name, rule.name_node, Evidence(rule_of(other).name_node, "the same alert"))
     return Known(None, rule.name_node)
+
+
+def _alike(alert: Subject) -> list[Subject]:
+    """The alerts with the expression and labels of one, itself among them."""
+    cache = alert.deployment.root.cache
+    known = cache.get("(alike alerts)")
+    if not isinstance(known, dict):
+        known = cache["(alike alerts)"] = {}
+        for one in alert.deployment.subjects("alert"):
+            known.setdefault(_same(rule_of(one)), []).append(one)
+    found: list[Subject] = known[_same(rule_of(alert))]
+    return found
 
 
 def _same(rule: Rule) -> tuple[object, ...]:

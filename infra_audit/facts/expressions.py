@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.rule_files import rule_of
 from infra_audit.monitoring import grafana_macros
-from infra_audit.monitoring.promql import Expression, PromqlError, Selector, parse
+from infra_audit.monitoring.promql import Expression, PromqlError, Selector, Tree, parse, walk
 from infra_audit.monitoring.promql_tokens import Place
 from infra_audit.named import NamedTuple
 from infra_audit.readers.scalar_text import ScalarText
 from infra_audit.source import Span
 from infra_audit.tree import Node
 
-__all__ = ["Query", "expression_of", "of_rules", "query_of", "query_subject"]
+__all__ = ["Query", "expression_of", "of_rules", "query_of", "query_subject", "users_of"]
 
 
 class Query(NamedTuple):
     """An expression. ``parsed`` is None where it is no PromQL, and ``error`` says why.
 
-    ``node``: the scalar that holds it. ``variables``: names of Grafana's variables in it.
+    ``node``: the scalar that holds it. ``variables``: names of Grafana's variables in it. ``parts``: every part of its
+    tree with those that it stands in; ``selectors``: those of them that ask for series, in order.
     """
 
     text: str
@@ -29,10 +30,8 @@ class Query(NamedTuple):
     parsed: Expression | None
     error: str = ""
     variables: tuple[str, ...] = ()
-
-    @property
-    def selectors(self) -> list[Selector]:
-        return self.parsed.selectors() if self.parsed is not None else []
+    parts: tuple[tuple[Tree, tuple[Tree, ...]], ...] = ()
+    selectors: tuple[Selector, ...] = ()
 
     def place(self, part: Selector | Place | None = None) -> Node | Span:
         """Where a selector's metric, or the whole expression, is written."""
@@ -58,13 +57,30 @@ def query_of(subject: Subject) -> Query:
 
 def _read(node: Node, *, grafana: bool) -> Query:
     scalar = ScalarText(node)
+    variables: tuple[str, ...] = ()
     try:
         if grafana:
             parsed, substituted = grafana_macros.parse(scalar.text)
-            return Query(scalar.text, node, scalar, parsed, "", tuple(substituted.variables))
-        return Query(scalar.text, node, scalar, parse(scalar.text))
+            variables = tuple(substituted.variables)
+        else:
+            parsed = parse(scalar.text)
     except PromqlError as error:
         return Query(scalar.text, node, scalar, None, str(error))
+    parts = tuple(walk(parsed.tree))
+    selectors = tuple(part for part, _ in parts if isinstance(part, Selector))
+    return Query(scalar.text, node, scalar, parsed, "", variables, parts, selectors)
+
+
+def users_of(deployment: Deployment) -> dict[str, list[Subject]]:
+    """Metric → the expressions that ask for it; read once."""
+    known = deployment.root.cache.get("(users of metrics)")
+    if not isinstance(known, dict):
+        known = {}
+        for expression in deployment.subjects("expression"):
+            for metric in dict.fromkeys(one.metric for one in query_of(expression).selectors if one.metric):
+                known.setdefault(metric, []).append(expression)
+        deployment.root.cache["(users of metrics)"] = known
+    return known
 
 
 def of_rules(deployment: Deployment) -> Iterator[Subject]:

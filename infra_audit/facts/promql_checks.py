@@ -43,7 +43,7 @@ def gauge_rates(expression: Subject) -> Fact[list[Item]]:
     query = query_of(expression)
     sources = sources_of(expression.deployment)
     items = []
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Call) and part.function in _RATES and part.arguments:
             argument = part.arguments[0]
             metric = argument.inner if isinstance(argument, Subquery) else argument
@@ -66,7 +66,7 @@ def raw_counters(expression: Subject) -> Fact[list[Item]]:
     sources = sources_of(expression.deployment)
     items = []
     if expression.ref.kind == "alert" and query.parsed is not None:
-        for part, above in walk(query.parsed.tree):
+        for part, above in query.parts:
             if not isinstance(part, Selector) or part.range is not None or sources.type_of(part.metric) != "counter":
                 continue
             if _compared_raw((*above, part)):
@@ -106,7 +106,7 @@ def mismatches(expression: Subject) -> Fact[list[Item]]:
     query = query_of(expression)
     sources = sources_of(expression.deployment)
     items = []
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Binary):
             why = never_match(part, sources.labels_of)
             if why and not any(is_variable(label) for label in why.split()):
@@ -120,7 +120,7 @@ def self_ratios(expression: Subject) -> Fact[list[Item]]:
     """Series divided by themselves: one side only has more matchers, and nothing is aggregated."""
     query = query_of(expression)
     items = []
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Binary) and part.operator == "/" and part.on is None and part.ignoring is None:
             left, right = _bare(part.left), _bare(part.right)
             if left is None or right is None or left[0] != right[0]:
@@ -159,7 +159,7 @@ def limit_divisions(expression: Subject) -> Fact[list[Item]]:
     """Divisions by a limit that is 0 where none is set, so that the result is infinite."""
     query = query_of(expression)
     items = []
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Binary) and part.operator == "/":
             for selector in selectors(part.right):
                 whose = _LIMITS.get(selector.metric)
@@ -171,7 +171,7 @@ def limit_divisions(expression: Subject) -> Fact[list[Item]]:
 
 def _is_guarded(query: Query, metric: str) -> bool:
     """True where the limit is compared with a number, or the ratio with infinity."""
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Binary) and part.operator in ("!=", ">", "<", ">=") and isinstance(part.right, Number):
             divides = any(isinstance(one, Binary) and one.operator == "/" for one, _ in walk(part.left))
             if part.right.value == float("inf"):
@@ -204,7 +204,7 @@ def short_ranges(expression: Subject) -> Fact[list[Item]]:
     query = query_of(expression)
     sources = sources_of(expression.deployment)
     items = []
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if not isinstance(part, Call) or part.function not in _NEED_TWO or not part.arguments:
             continue
         selector = part.arguments[0]

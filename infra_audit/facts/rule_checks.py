@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from infra_audit.deployment import Subject
-from infra_audit.facts.expressions import expression_of, query_of
+from infra_audit.facts.expressions import expression_of, query_of, users_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
 from infra_audit.facts.rule_files import RuleFile, rule_file_of, rule_of, tests_of
 
@@ -68,13 +68,9 @@ def untested(subject: Subject) -> Fact[list[str]]:
 def used(subject: Subject) -> Fact[bool]:
     """True where an alert, another recording rule or a panel asks for what is recorded."""
     rule = rule_of(subject)
-    deployment = subject.deployment
-    for expression in deployment.subjects("expression"):
-        if expression.parent is subject:
-            continue
-        query = query_of(expression)
-        if any(selector.metric == rule.name for selector in query.selectors) or rule.name in query.text:
-            return Known(True, rule.name_node)
+    users = users_of(subject.deployment)
+    if any(expression.parent is not subject for expression in users.get(rule.name, ())):
+        return Known(True, rule.name_node)
     if _has_other_readers(subject):
         return Unknown("dashboards that are not in the files may use it")
     return Known(False, rule.name_node)

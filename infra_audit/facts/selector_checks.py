@@ -11,7 +11,7 @@ from infra_audit.facts.metric_sources import Sources, sources_of
 from infra_audit.facts.prometheus import servers
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact
 from infra_audit.monitoring.grafana_macros import is_variable
-from infra_audit.monitoring.promql import Binary, Matcher, Selector, selectors, walk
+from infra_audit.monitoring.promql import Binary, Matcher, Selector, selectors
 from infra_audit.tree import HOLE
 
 __all__ = ["fits"]
@@ -62,7 +62,7 @@ def missing_metrics(expression: Subject) -> Fact[list[Item]]:
 
 def _spared(query: Query, sources: Sources) -> Iterator[Selector]:
     """Selectors of one side of ``or`` whose other side has data: an older name beside a newer one."""
-    for part, _ in walk(query.parsed.tree) if query.parsed else ():
+    for part, _ in query.parts:
         if isinstance(part, Binary) and part.operator == "or":
             for side, other in ((part.left, part.right), (part.right, part.left)):
                 asked = list(selectors(other))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from infra_audit.errors import Undecidable
 from infra_audit.readers.located import Inline, Located
 from infra_audit.readers.yaml import read_yaml
@@ -13,7 +15,14 @@ __all__ = ["as_source", "read_located", "text_of"]
 
 def read_located(located: Located) -> list[Node]:
     """The documents of a text. Raises ReadError for broken YAML and Undecidable where places would be lost."""
-    return read_yaml(as_source(located))
+    source = as_source(located)
+    return list(_read(source.path, source.location, source.text))
+
+
+@lru_cache(maxsize=64)
+def _read(path: str, location: str, text: str) -> tuple[Node, ...]:
+    """Variants of one deployment mount the same files: each text is parsed once."""
+    return tuple(read_yaml(Source(path, text, location)))
 
 
 def as_source(located: Located) -> Source:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from infra_audit.monitoring.promql_tokens import Place, selector_places
@@ -123,6 +124,7 @@ class Expression(NamedTuple):
         return list(selectors(self.tree))
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Expression:
     """Parses PromQL as Prometheus reads it; raises PromqlError with one line that says what is wrong."""
     import promql_parser  # 13 ms, which only deployments with rules or dashboards pay

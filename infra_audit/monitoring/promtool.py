@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
@@ -42,8 +43,7 @@ class Unavailable(Exception):
 class Call:
     """A running promtool; ``complaints`` waits for it. The index is that of the text that was given."""
 
-    def __init__(self, arguments: Sequence[str], texts: Sequence[Source]) -> None:
-        self._texts = texts
+    def __init__(self, arguments: Sequence[str], texts: Sequence[str]) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
         self._found: dict[int, list[Complaint]] | None = None
@@ -74,12 +74,12 @@ class Call:
             raise Unavailable(self._error)
         return self._found.get(index, [])
 
-    def _written(self, number: int, text: Source) -> str:
+    def _written(self, number: int, text: str) -> str:
         """A copy under a name of its own: what is checked is what was read."""
         assert self._folder is not None
         path = os.path.join(self._folder.name, f"{number}.yml")
         with open(path, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text.text)
+            stream.write(text)
         return path
 
     def _answer(self) -> dict[int, list[Complaint]] | None:
@@ -105,13 +105,18 @@ class Call:
 
 
 def check_rules(texts: Sequence[Source]) -> Call:
-    """Starts the check of rule files."""
-    return Call(["check", "rules", "--lint=none"], texts)
+    """Starts the check of rule files, once for the same texts."""
+    return _call(("check", "rules", "--lint=none"), tuple(text.text for text in texts))
 
 
 def check_config(text: Source) -> Call:
     """Starts the check of a configuration by itself; what it refers to lies in a container and is not looked at."""
-    return Call(["check", "config", "--syntax-only"], [text])
+    return _call(("check", "config", "--syntax-only"), (text.text,))
+
+
+@lru_cache(maxsize=8)
+def _call(arguments: tuple[str, ...], texts: tuple[str, ...]) -> Call:
+    return Call(arguments, texts)
 
 
 _UNMARSHAL = Pattern(r"\s+line (?P<line>\d+): (?P<message>.*)")
