@@ -5,6 +5,7 @@
 # make exporters   records the exporter catalogue from the real exporters' own metrics
 # make docs    writes the outputs that README.md shows
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
+# make fuzz TARGET=yaml MINUTES=10   searches inputs that break a reader (targets: tests/fuzz/targets.py)
 # make positions FOLDER=folder   reads back the place of every finding in a folder of repositories
 # make differential   the same on some thousand made-up deployments (minutes); ARGS="--cases 20000 --seed 7"
 
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= auto
 SOURCES := infra_audit tests docs benchmarks hatch_build.py
 
-.PHONY: audit test lint format bench docs exporters conformance positions differential wheel clean
+.PHONY: audit test lint format bench docs exporters conformance fuzz positions differential wheel clean
 .DELETE_ON_ERROR:
 
 audit: $(VENV)/.installed
@@ -48,6 +49,12 @@ docs: $(VENV)/.dev
 conformance: $(VENV)/.dev
 	@test -n "$(FOLDER)" -a -n "$(ORACLE)" || { echo "usage: make conformance FOLDER=folder ORACLE=file"; exit 2; }
 	$(BIN)/python -m tests.conformance "$(FOLDER)" "$(ORACLE)"
+
+MINUTES ?= 10
+fuzz: $(VENV)/.dev
+	@test -n "$(TARGET)" || { echo "usage: make fuzz TARGET=yaml [MINUTES=10]"; exit 2; }
+	$(PIP) install -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.run "$(TARGET)" --minutes "$(MINUTES)"
 
 positions: $(VENV)/.dev
 	@test -n "$(FOLDER)" || { echo "usage: make positions FOLDER=folder"; exit 2; }
