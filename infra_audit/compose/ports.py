@@ -76,17 +76,15 @@ def _short_ports(item: Node) -> list[Node]:
             raise Invalid(f"{address!r} is no IP address", piece(item, 0, len(address))) from None
     if not parts[-1]:
         raise Invalid(f"{text!r} names no container port")
-    if protocol.lower() not in _PROTOCOLS and slash and HOLE not in protocol:
+    if protocol and protocol.lower() not in _PROTOCOLS and HOLE not in protocol:
         raise Invalid(f"{protocol!r} is no protocol; tcp, udp and sctp are", piece(item, len(body) + 1, len(text)))
-    if slash and not protocol:
-        raise Invalid(f"{text!r} names no protocol after the slash")
 
     shared: dict[str, Node] = {"mode": Node("ingress", item.span)}
     if address:
         shared["host_ip"] = Node(address, piece(item, 0, max(host_at - 1, 0)), None, item.hops)
     shared["protocol"] = (
         Node(protocol.lower(), piece(item, len(body) + 1, len(text)), None, item.hops)
-        if slash
+        if protocol
         else Node("tcp", item.span)
     )
     container_span = (container_at, len(body))
