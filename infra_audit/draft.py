@@ -14,11 +14,10 @@ from infra_audit.facts.host_ports import published_ports
 from infra_audit.facts.registry import Known, Unknown, evaluate
 from infra_audit.layers import LAYERS, layer_of
 from infra_audit.named import NamedTuple
-from infra_audit.units import format_duration
+from infra_audit.units import exact_bytes, format_duration
 
 __all__ = ["Draft", "DraftRole", "draft"]
 
-_UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 _SETTINGS = ("maxclients", "maxmemory", "maxmemory-policy", "appendonly", "tcp-keepalive")
 """Settings of Redis that a plan usually documents; the others stay the configuration's own."""
 
@@ -77,7 +76,7 @@ def _budget(deployment: Deployment) -> tuple[dict[str, Any], tuple[str, ...]]:
     if cpus:
         budget["cpus"] = _number(cpus)
     if memory:
-        budget["memory"] = size(memory)
+        budget["memory"] = exact_bytes(memory)
     for fact, what in (("deployment.cpus_total", "CPUs"), ("deployment.memory_total", "memory")):
         found = evaluate(deployment.root, fact)
         if isinstance(found, Unknown):
@@ -108,7 +107,7 @@ def _role(service: Subject) -> DraftRole:
     values: dict[str, Any] = {}
     for key, fact, write, lacking in (
         ("cpus", "service.cpu_limit", _number, "no limit in the files"),
-        ("memory", "service.memory_limit", size, "no limit in the files"),
+        ("memory", "service.memory_limit", exact_bytes, "no limit in the files"),
         ("replicas", "service.replicas", int, ""),
     ):
         found = evaluate(service, fact)
@@ -147,7 +146,7 @@ def _settings(service: Subject) -> dict[str, Any]:
     given = _value(service, "redis.settings", {}) if _value(service, "service.product") in ("redis", "valkey") else {}
     numbers = {name: int(value) for name, value in given.items() if value.isdecimal()}
     return {
-        name: size(numbers[name]) if name == "maxmemory" else numbers.get(name, given[name])
+        name: exact_bytes(numbers[name]) if name == "maxmemory" else numbers.get(name, given[name])
         for name in _SETTINGS
         if name in given and (name in numbers or name in _WORDS)
     }
@@ -178,15 +177,6 @@ def _update(service: Subject) -> dict[str, Any]:
 
 
 # -- numbers -------------------------------------------------------------------------------------
-
-
-def size(number: float) -> str | int:
-    """A size as people write it, exactly: 6GiB, 1.5GiB, 300KiB, else the bytes."""
-    whole = int(number)
-    for unit, factor in _UNITS:
-        if whole >= factor and whole * 4 % factor == 0:
-            return f"{whole / factor:.12g}{unit}"
-    return whole
 
 
 def _number(value: float) -> float | int:

@@ -14,6 +14,7 @@ from infra_audit.source import Span
 __all__ = [
     "DeploymentInfo",
     "Description",
+    "Edit",
     "Finding",
     "Gap",
     "Problem",
@@ -78,7 +79,7 @@ class Finding:
     related: tuple[Related, ...] = ()
     fix: str = ""
     evidence: str = ""
-    fixable: bool = False
+    edits: tuple[Edit, ...] = ()
     suppressed: Suppression | None = None
     folded: bool = False
     """True for a comparison with a plan that was not adopted: text reports fold these."""
@@ -86,6 +87,11 @@ class Finding:
     def __post_init__(self) -> None:
         if not isinstance(self.place, Span):
             raise TypeError(f"finding of {self.policy} without a place")
+
+    @property
+    def fixable(self) -> bool:
+        """True where `infra-audit fix` may mend it by itself."""
+        return any(edit.safe and not edit.refused for edit in self.edits)
 
     @property
     def fingerprint(self) -> str:
@@ -134,6 +140,21 @@ class DeploymentInfo(NamedTuple):
     source: str
     files: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+
+class Edit(NamedTuple):
+    """A change of the file that owns a value, at the finding's place (or at ``place``).
+
+    ``kind``: set (the scalar there becomes ``value``), remove (the entry of the key ``value`` goes), add (the
+    mapping there gets the keys of ``value``). ``safe``: it does what the team documented, or changes nothing
+    that runs. ``refused``: why it cannot be made here, "" where it can.
+    """
+
+    kind: str
+    value: Any
+    place: Span
+    safe: bool = False
+    refused: str = ""
 
 
 class Description(NamedTuple):

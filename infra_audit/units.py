@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "exact_bytes",
     "format_bytes",
     "format_duration",
     "parse_bytes",
@@ -56,6 +57,18 @@ _NANOSECONDS = {
     "d": 86_400 * 10**9,
     "w": 604_800 * 10**9,
 }
+
+
+_WRITTEN = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+
+def exact_bytes(number: float) -> str | int:
+    """A size as people write it, exactly: 6GiB, 1.5GiB, 300KiB, else the bytes."""
+    whole = int(number)
+    for unit, factor in _WRITTEN:
+        if whole >= factor and whole * 4 % factor == 0:
+            return f"{whole / factor:.12g}{unit}"
+    return whole
 
 
 def parse_duration(text: str) -> int | None:

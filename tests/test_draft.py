@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from infra_audit.audit import Request, audit, deployments
 from infra_audit.cli.plan import _text
 from infra_audit.deployment import Deployment
-from infra_audit.draft import draft, size
+from infra_audit.draft import draft
 from infra_audit.engine.documents import read_plan
 from infra_audit.engine.policies import shipped
 from infra_audit.finding import Finding
-from infra_audit.units import parse_bytes
+from infra_audit.units import exact_bytes, parse_bytes
 from tests.command import infra_audit
 from tests.examples import documents, examples
 from tests.fixtures import STACK, fixtures
@@ -122,9 +122,9 @@ def test_a_drift_from_the_draft_is_found(tmp_path: Path) -> None:
 
 @given(st.integers(0, 2**50))
 def test_a_size_is_written_exactly(number: int) -> None:
-    written = size(number)
+    written = exact_bytes(number)
     assert (written if isinstance(written, int) else parse_bytes(written)) == number
 
 
 def test_sizes_read_well() -> None:
-    assert [size(number) for number in (6 << 30, 3 << 29, 300 << 10, 1000)] == ["6GiB", "1.5GiB", "300KiB", 1000]
+    assert [exact_bytes(number) for number in (6 << 30, 3 << 29, 300 << 10, 1000)] == ["6GiB", "1.5GiB", "300KiB", 1000]

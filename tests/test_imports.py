@@ -19,6 +19,7 @@ LAYERS = (
     ("deployment", "secrets"),
     ("plan", "suppress", "baseline", "changes"),
     ("readers", "reports"),
+    ("fixes",),
     ("compose", "live", "monitoring"),
     ("facts",),
     ("engine",),
@@ -35,6 +36,7 @@ FORBIDDEN = {
     "facts": {"compose", "live"},
     "monitoring": {"compose", "live"},
     "compose": {"live", "monitoring"},
+    "fixes": {"deployment", "plan", "compose", "live", "facts", "engine"},
     "reports": {"deployment", "plan", "readers", "compose", "live", "facts", "engine"},
     "suppress": {"deployment", "plan", "readers", "compose", "live", "facts", "engine"},
 }

@@ -27,6 +27,7 @@ COMMANDS = {
     "capacity": "Add up what the deployment takes and carries, against budget, host and target.",
     "graph": "Draw the deployment: services, networks, who talks to whom, findings coloured in.",
     "baseline": "Take the findings of today as known, so that later runs report only new ones.",
+    "fix": "Mend what needs no decision, in the files that own the values.",
     "stack": "Write the reference stack, a deployment that passes its own policies.",
     "schema": "Print the JSON Schema of a document: policy, plan, config or report.",
     "completion": "Print the script that completes infra-audit's words in a shell.",

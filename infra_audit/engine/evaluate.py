@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
@@ -22,10 +22,11 @@ from infra_audit.facts.finders import FINDERS
 from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.facts.services import may_run
-from infra_audit.finding import Finding, Gap, Related, Severity, SubjectRef
+from infra_audit.finding import Edit, Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 from infra_audit.tree import Node
+from infra_audit.units import exact_bytes
 
 __all__ = ["Verdict", "condense", "examine", "without_covered"]
 
@@ -163,9 +164,41 @@ class _Reporter:
             expected=_plain(expected),
             related=related.places(),
             fix=fill(self.check.fix, values),
+            edits=_edits(self.check, because[0], values),
             evidence=" ".join([*stable, value] if _items(outcome) else stable),
             folded=self.folded,
         )
+
+
+_ELSEWHERE = {
+    "alias": "an anchor",
+    "merge key": "a merge key",
+    "extends": "a service that it extends",
+    "include": "an included file",
+    "variable": "a variable",
+    "default": "a variable's default",
+    "env_file": "an env file",
+}
+"""Ways of a value on which an edit of its place would change more than this finding's subject."""
+
+
+def _edits(check: Check, evidence: Evidence, values: Mapping[str, tuple[Any, str]]) -> tuple[Edit, ...]:
+    """The edit of a check, filled in; refused where the value came here from a place that others share."""
+    if not check.edit:
+        return ()
+    [(kind, value)] = [(key, part) for key, part in check.edit.items() if key != "safe"]
+    hops = evidence.place.hops if isinstance(evidence.place, Node) else ()
+    ways = [_ELSEWHERE[hop.kind] for hop in hops if hop.kind in _ELSEWHERE]
+    refused = f"the value comes from {ways[-1]}" if ways else ""
+    if isinstance(value, str):
+        exact = {name: (_exact(*pair) if name == "expected" else pair) for name, pair in values.items()}
+        value = fill(value, exact)
+    return (Edit(kind, value, evidence.span, bool(check.edit.get("safe")), refused),)
+
+
+def _exact(value: Any, unit: str) -> tuple[Any, str]:
+    """A value as a file holds it: sizes without rounding."""
+    return (exact_bytes(value), "") if unit == "bytes" and isinstance(value, int | float) else (value, unit)
 
 
 def _items(outcome: Outcome) -> list[Item]:
@@ -322,6 +355,7 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
         expected=first.expected,
         related=related.places(),
         fix=first.fix,
+        edits=tuple(edit for finding in group for edit in finding.edits),
         evidence=first.evidence,
         folded=all(finding.folded for finding in group),
     )

@@ -51,7 +51,7 @@ COMPILED = "compiled.json"
 
 _FORMAT = 2
 _PROSE = frozenset(("why", "references", "cis", "examples"))
-_CHECK_KEYS = ("where", "require", "severity", "message", "fix")
+_CHECK_KEYS = ("where", "require", "severity", "message", "fix", "edit")
 
 
 class Check(NamedTuple):
@@ -63,6 +63,8 @@ class Check(NamedTuple):
     message: str
     fix: str
     plan_paths: tuple[str, ...]
+    edit: Mapping[str, Any] | None = None
+    """What `infra-audit fix` does: one of set, remove and add, and whether it is ``safe``."""
 
     def leaves(self) -> Iterator[Leaf]:
         yield from leaves(self.where)
@@ -102,7 +104,7 @@ class Policy(NamedTuple):
         """A policy from plain data; raises ConfigError where it does not say what it must."""
         try:
             first = {key: data.get(key) for key in _CHECK_KEYS}
-            more = [{**first, **part} for part in data.get("also") or ()]
+            more = [{**first, "edit": None, **part} for part in data.get("also") or ()]
             return cls(
                 id=data["id"],
                 title=data["title"],
@@ -161,6 +163,7 @@ def _check(data: Mapping[str, Any]) -> Check:
         data["message"] or "",
         data["fix"] or "",
         tuple(dict.fromkeys(path for leaf in both for path in _names(leaf.right, "plan"))),
+        data["edit"],
     )
 
 

@@ -163,12 +163,28 @@ class _Examples(Strict):
     good: Annotated[list[ExampleFiles], Field(min_length=1)]
 
 
+class _Edit(Strict):
+    """What `infra-audit fix` does at a finding's place: exactly one of set, remove and add."""
+
+    set: Text | None = Field(None, description="The scalar there becomes this.")
+    remove: Text | None = Field(None, description="The entry of this key goes.")
+    add: Annotated[dict[str, Any], Field(min_length=1)] | None = Field(None, description="The mapping gets these keys.")
+    safe: bool = Field(False, description="It does what is documented, or changes nothing that runs.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> _Edit:
+        if len(self.model_fields_set - {"safe"}) != 1:
+            raise ValueError("an edit is exactly one of set, remove and add")
+        return self
+
+
 class _Check(Strict):
     where: Condition | None = None
     require: Condition | None = None
     severity: Severity | None = None
     message: Text | None = None
     fix: Text | None = None
+    edit: _Edit | None = None
 
 
 class PolicyDocument(Strict):
@@ -201,6 +217,7 @@ class PolicyDocument(Strict):
     message: Text
     why: Text | None = None
     fix: Text | None = None
+    edit: _Edit | None = None
     references: list[Text] = []
     cis: Recommendation | list[Recommendation] = Field([], description="Of the CIS Docker Benchmark 1.6.0.")
     fold: bool = False
