@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from infra_audit import audit, resources
 from infra_audit.deployment import Files
 from infra_audit.engine.policies import PACKS, Policy
-from infra_audit.finding import Gap
+from infra_audit.finding import Gap, Report
 from infra_audit.readers.yaml import read_yaml
 
-__all__ = ["Document", "Example", "Told", "documents", "examples", "run"]
+__all__ = ["Document", "Example", "Told", "documents", "examples", "judged", "run"]
 
 MARK = "# <-- finding"
 PROJECT = "example"
@@ -86,8 +86,8 @@ def examples(document: Document) -> Iterator[Example]:
             yield Example(document.policy, kind, number, texts, tuple(files.get("findings", ())))
 
 
-def run(example: Example, folder: Path) -> Told:
-    """Writes the files of an example and judges them by its policy alone."""
+def judged(example: Example, folder: Path) -> Report:
+    """Writes the files of an example; the report of its policy alone on them."""
     for name, text in example.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,13 @@ def run(example: Example, folder: Path) -> Told:
         use_config=CONFIG in example.files,
         policies=() if policy.family == "suppressions" else (policy.id,),
     )
-    report = audit.audit(request)
+    return audit.audit(request)
+
+
+def run(example: Example, folder: Path) -> Told:
+    """What the policy says about an example."""
+    report = judged(example, folder)
+    policy = example.policy
     if report.errors:
         raise AssertionError("; ".join(map(str, report.errors)))
     found = [finding for finding in report.active() if finding.policy == policy.id]

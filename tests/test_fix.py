@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from infra_audit.finding import Edit
+from infra_audit.fixes.apply import apply
 from infra_audit.fixes.splice import Refused, splice
 from infra_audit.source import Source
 from tests.command import Ran, infra_audit
+from tests.examples import Example, documents, examples, judged
 
 COMPOSE = """\
 version: "3.8"   # long ago
@@ -192,9 +196,29 @@ def test_an_edit_keeps_quotes_and_comments() -> None:
     )
 
 
-def test_the_json_report_says_what_is_fixable(folder: Path) -> None:
-    import json
+EDITING = [
+    example
+    for document in documents()
+    if any(check.edit for check in document.policy.checks)
+    for example in examples(document)
+    if example.kind == "bad"
+]
 
+
+@pytest.mark.parametrize("example", EDITING, ids=lambda example: str(example.id))
+def test_a_finding_that_is_fixed_is_gone(example: Example, tmp_path: Path) -> None:
+    """On the examples of every policy that has an edit, also of those that change what runs."""
+    outcome = apply(judged(example, tmp_path).findings, unsafe=True)
+    assert outcome.made or outcome.refused
+    edited = {os.path.relpath(change.source.location, tmp_path): change.text for change in outcome.changes}
+    again = judged(example._replace(files=example.files | edited), tmp_path)
+    fixed = {finding.subject for finding in outcome.made}
+    assert not [finding for finding in again.findings if finding.subject in fixed and finding.edits]
+    second = apply(again.findings, unsafe=True)
+    assert (second.made, second.changes) == ([], [])
+
+
+def test_the_json_report_says_what_is_fixable(folder: Path) -> None:
     found = json.loads(infra_audit("check", "--plan", "plan.yaml", "--format", "json", cwd=folder).out)["findings"]
     assert {one["policy"] for one in found if one["fixable"]} == {
         "compose-obsolete-version",
