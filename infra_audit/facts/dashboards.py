@@ -195,10 +195,11 @@ def unused_variables(subject: Subject) -> Fact[list[Item]]:
 
 
 def _used(dashboard: Dashboard) -> set[str]:
-    """Names of variables in every text of the dashboard, and where a key names one without a sign."""
+    """Names of variables in texts, and where a key names one without a sign; looks no further once all are seen."""
+    waiting = {variable.name for variable in dashboard.variables}
     used: set[str] = set()
     stack = [dashboard.node.data()]
-    while stack:
+    while stack and not waiting <= used:
         value = stack.pop()
         if type(value) is str:
             if "$" in value or "[[" in value:
@@ -207,7 +208,7 @@ def _used(dashboard: Dashboard) -> set[str]:
             stack.extend(value)
         elif type(value) is dict:
             if value.get("includeVars") is True:
-                used.update(variable.name for variable in dashboard.variables)
+                return waiting
             repeat = value.get("repeat")
             if type(repeat) is str:
                 used.add(repeat)

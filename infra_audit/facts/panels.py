@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.expressions import Query, query_of, query_subject
@@ -229,11 +229,16 @@ def undefined_variables(subject: Subject) -> Fact[list[Item]]:
     defined = {variable.name for variable in dashboard.variables} | dashboard.inputs.keys() | _BUILT_IN
     items: dict[str, Item] = {}
     for asks in queries_of(subject):
-        for piece in asks.pieces if asks.promql else ():
+        named = asks.query.parsed is None or any(_is_undefined(name, defined) for name in asks.query.variables)
+        for piece in asks.pieces if asks.promql and named else ():
             name = piece.name
-            if name not in defined and not name.startswith("__") and not name[0].isdigit() and name not in items:
+            if name not in items and _is_undefined(name, defined):
                 items[name] = Item(name, (Evidence(asks.query.place(Place(piece.start, piece.end))),))
     return Known(list(items.values()))
+
+
+def _is_undefined(name: str, defined: Set[str]) -> bool:
+    return name not in defined and not name.startswith("__") and not name[0].isdigit()
 
 
 # -- rates --------------------------------------------------------------------------------------
@@ -293,6 +298,8 @@ def _rates(subject: Subject, wanted: Pattern, shortest: float | None = None) -> 
             continue
         least = asks.target.interval.lstrip(">")
         if shortest is not None and least and (seconds(least) or shortest) >= shortest:
+            continue
+        if not any(wanted.match(found["range"]) for found in _RANGE.finditer(query.text)):
             continue
         text = _STRING.sub(lambda match: " " * len(match[0]), query.text)
         for match in _RANGE.finditer(text):
