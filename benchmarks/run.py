@@ -2,7 +2,7 @@
 
     make bench                         everything
     make bench ARGS="--runs 5"         quicker
-    make bench ARGS="--case tree"      one case: start-up, 5, 50 or tree
+    make bench ARGS="--case tree"      one case: start-up, 5, 50, tree or dashboard
 
 CPU time counts user and system of the whole process and its children. The peers take turns with
 infra-audit. The floor is a bare Python that only parses the same file with libyaml. dclint takes
@@ -22,16 +22,17 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.cases import tree, write
+from benchmarks.cases import dashboard, tree, write
 from benchmarks.measure import measure, table
 
 BIN = Path(sys.executable).parent
 TOOL = str(BIN / "infra-audit")
 PEER = "compose-lint"
 FLOOR = "import yaml; yaml.compose(open('compose.yaml').read(), yaml.CSafeLoader)"
-CASES = ("start-up", "5", "50", "tree")
+CASES = ("start-up", "5", "50", "tree", "dashboard")
 DEPLOYMENTS = 200
 SERVICES = 5
+DASHBOARD_BYTES = 2_000_000
 
 
 def prepare() -> dict[str, str]:
@@ -101,6 +102,13 @@ def start_up() -> dict[str, list[str]]:
     }
 
 
+def one_dashboard(folder: Path) -> dict[str, list[str]]:
+    """The commands that look at a Grafana with one large dashboard."""
+    dashboard(folder, DASHBOARD_BYTES)
+    floor = "import json; json.load(open('grafana/dashboards/big.json'))"
+    return {"infra-audit check": [TOOL, "check"], "floor: Python that parses the file": [sys.executable, "-c", floor]}
+
+
 def run(case: str, folder: Path, runs: int, env: Mapping[str, str], linter: str | None) -> None:
     here = folder / case
     if case == "start-up":
@@ -109,6 +117,9 @@ def run(case: str, folder: Path, runs: int, env: Mapping[str, str], linter: str 
     elif case == "tree":
         title, commands, against = f"tree of {DEPLOYMENTS} deployments", many_files(here, linter), PEER
         runs = max(3, runs // 3)
+    elif case == "dashboard":
+        commands = one_dashboard(here)
+        title, against = f"dashboard of {DASHBOARD_BYTES // 1_000_000} MB", "floor: Python that parses the file"
     else:
         title, commands, against = f"{case} services", one_file(here, int(case), linter), PEER
     print("\n".join(table(title, measure(commands, str(here), runs, env), against)), flush=True)
@@ -123,7 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="infra-audit-bench-") as folder:
         top = Path(folder)
         cases = options.case or CASES
-        linter = dclint(top / "npm") if set(cases) - {"start-up"} else None
+        linter = dclint(top / "npm") if set(cases) - {"start-up", "dashboard"} else None
         for case in cases:
             run(case, top, options.runs, env, linter)
 
