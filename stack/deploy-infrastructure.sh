@@ -48,20 +48,38 @@ release() { compose config --images | sed -n 's|.*/rest-api:||p'; }
 
 running() { [[ -n $(compose ps --quiet --status running "$1") ]]; }
 
+remove() {
+    docker stop "$1" >/dev/null
+    docker rm "$1" >/dev/null
+}
+
+# Docker's DNS names a sick replica, too, so it would get requests, and --wait would wait for it.
+remove_sick() {
+    local one
+    for one in $(compose ps --quiet "$1"); do
+        if [[ $(docker inspect --format '{{.State.Health.Status}}' "$one") == unhealthy ]]; then
+            say "$1: removing ${one:0:12}, it is not healthy"
+            remove "$one"
+        fi
+    done
+}
+
 # One replica at a time: a new one beside the old ones, until it is healthy; then an old one goes, in its own time.
 # A replica that already is what the files say stays.
 update() {
     local service=$1 wanted hash old count
+    remove_sick "$service"
     wanted=$(compose config --hash "$service" | awk '{print $2}')
     count=$(compose ps --quiet "$service" | wc -l)
     for old in $(compose ps --quiet "$service"); do
         hash=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$old")
         [[ $hash != "$wanted" ]] || continue
         say "$service: replacing ${old:0:12}"
-        compose up --detach --no-deps --no-recreate --wait --scale "$service=$((count + 1))" "$service" ||
-            fail "$service: the new replica is not healthy; the old ones still run. Mend it, or run: $0 rollback"
-        docker stop "$old" >/dev/null
-        docker rm "$old" >/dev/null
+        if ! compose up --detach --no-deps --no-recreate --wait --scale "$service=$((count + 1))" "$service"; then
+            remove_sick "$service"
+            fail "$service: the new release does not become healthy; the old replicas still run. To go back: $0 rollback"
+        fi
+        remove "$old"
     done
 }
 
@@ -80,11 +98,16 @@ start() {
     compose up --detach --wait --no-deps "${others[@]}"
 }
 
-note() {
-    local new=$1 current=
-    [[ ! -r $state/current ]] || current=$(<"$state/current")
-    [[ $current == "$new" ]] || printf '%s\n' "$current" >"$state/previous"
-    printf '%s\n' "$new" >"$state/current"
+noted() { [[ ! -r $state/$1 ]] || cat "$state/$1"; }
+
+# What is tried is noted before, what works afterwards: from a failed release the way back is the one that worked.
+release_to() {
+    local new=$1 before
+    printf '%s\n' "$new" >"$state/tried"
+    start
+    before=$(noted works)
+    [[ $before == "$new" ]] || printf '%s\n' "$before" >"$state/before"
+    printf '%s\n' "$new" >"$state/works"
 }
 
 deploy() {
@@ -94,20 +117,20 @@ deploy() {
         if running postgres; then backup; fi
     fi
     say "release $(release)"
-    start
-    note "$(release)"
+    release_to "$(release)"
     health
 }
 
 rollback() {
-    [[ -s $state/previous ]] || fail "no earlier release is noted in $state"
+    local back
+    back=$(noted works)
+    [[ $back != "$(noted tried)" ]] || back=$(noted before)
+    [[ -n $back ]] || fail "no earlier release is noted in $state"
     # The environment wins over the file.
-    TAG=$(<"$state/previous")
-    export TAG
+    export TAG=$back
     check
     say "back to release $TAG"
-    start
-    note "$TAG"
+    release_to "$TAG"
     health
 }
 
@@ -121,13 +144,14 @@ keep_newest() {
 }
 
 backup() {
+    umask 077
     mkdir -p "$backups"
-    chmod 700 "$backups"
     say "backup of PostgreSQL"
     compose exec -T postgres pg_dump -U tracklists -Fc tracklists >"$backups/postgres.part"
     compose exec -T postgres pg_restore --list <"$backups/postgres.part" >/dev/null || fail "the backup of PostgreSQL cannot be read"
     keep_newest postgres
     say "backup of Redis"
+    # A stream has a mark of 40 bytes at its end, which Redis does not read when it loads the file.
     compose exec -T redis redis-cli --rdb - >"$backups/redis.part"
     [[ $(head -c 5 "$backups/redis.part") == REDIS ]] || fail "the backup of Redis cannot be read"
     keep_newest redis
