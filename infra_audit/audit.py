@@ -1,44 +1,35 @@
 """Inputs → report: the one use case.
 
-A *request* says what to audit and how; an *opener* turns it into deployments, one after the other.
-``from_files`` is the opener for files on disk; a running engine is another one. Everything after
-the opener is the same for both: bind the plan, judge the policies, apply the ignores.
+An *opener* turns a request into deployments (``opening``). Everything after it is the same for files
+and for a running engine: bind the plan, judge the policies, apply the ignores.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from infra_audit.deployment import Deployment, Files, Subject
-from infra_audit.engine.config import (
-    Config,
-    DeploymentConfig,
-    PathConfig,
-    Rule,
-    apply_rules,
-    ended,
-    find_config,
-    read_config,
-)
+from infra_audit.deployment import Deployment, Subject
+from infra_audit.engine.config import Config, PathConfig, apply_rules, ended, find_config, read_config
 from infra_audit.engine.evaluate import condense, examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
 from infra_audit.engine.prose import describe
-from infra_audit.errors import ConfigError, InfraAuditError, LeftOut, ReadError, UsageError
+from infra_audit.errors import ConfigError, InfraAuditError, LeftOut, UsageError
 from infra_audit.facts.finders import attach
 from infra_audit.facts.registry import Known, evaluate
-from infra_audit.finding import DeploymentInfo, Finding, Report
+from infra_audit.finding import DeploymentInfo, Finding, Gap, Report
 from infra_audit.hints import did_you_mean
 from infra_audit.named import NamedTuple
+from infra_audit.opening import Opened, Opener, Opening, Request, from_files
 from infra_audit.plan import Plan, bind
 from infra_audit.reports.terminal import count
 from infra_audit.source import display_path
+from infra_audit.spread import spread
 from infra_audit.suppress import UNUSED, WITHOUT_REASON, Ignores
 
 if TYPE_CHECKING:  # few runs need them
-    from infra_audit.baseline import Baseline
     from infra_audit.changes import Changes
 
 __all__ = [
@@ -48,53 +39,14 @@ __all__ = [
     "Request",
     "audit",
     "bind_plan",
-    "from_files",
+    "catalogue",
+    "deployments",
     "known_policies",
     "prepare",
 ]
 
 DEFAULT_PLAN = "reference"
 """The shipped plan that is compared with where nobody names one."""
-
-
-class Request(NamedTuple):
-    """What to audit.
-
-    ``paths``: files and folders to find deployments in; ``files``: instead, the files of one
-    deployment, in merge order. ``profiles``: active profiles, None for all. ``environ``: variables
-    that win over env files. ``plan``: a plan's name, file, or "none"; None lets the configuration and
-    the deployment decide. ``policies``: only these, also where they are off by default.
-    ``config``: a configuration file instead of the one that is found. ``baseline``: the findings that
-    are known. ``changes``: only findings on these lines are wanted.
-    """
-
-    paths: tuple[str, ...] = (".",)
-    files: tuple[str, ...] = ()
-    env_files: tuple[str, ...] = ()
-    profiles: tuple[str, ...] | None = None
-    environ: Mapping[str, str] | None = None
-    folder: str | None = None
-    name: str | None = None
-    plan: str | None = None
-    policies: tuple[str, ...] = ()
-    config: str | None = None
-    use_config: bool = True
-    baseline: Baseline | None = None
-    changes: Changes | None = None
-
-
-class Opened(NamedTuple):
-    """A deployment that was opened, or the error that it gave, with what the configuration says about it."""
-
-    name: str
-    result: Deployment | InfraAuditError
-    notes: tuple[str, ...] = ()
-    plan: str | None = None
-    rules: tuple[Rule, ...] = ()
-    files: tuple[str, ...] = ()
-
-
-Opener: TypeAlias = Callable[[Request, Config], Iterable[Opened]]
 
 
 def audit(request: Request, opener: Opener | None = None) -> Report:
@@ -117,7 +69,8 @@ def deployments(request: Request, *, left_out: bool = False) -> Iterator[Opened]
     """
     stock = shipped()
     for config, part in _by_config(request):
-        for opened in from_files(part, config):
+        for opening in from_files(part, config):
+            opened = opening.open()
             if isinstance(opened.result, LeftOut) and not left_out:
                 continue
             if isinstance(opened.result, Deployment):
@@ -137,36 +90,81 @@ def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opene
     """Audits what lies under one configuration."""
     policies = _policies(request, config, stock)
     report.policies.update((policy.id, partial(describe, policy)) for policy in policies)
+    group = _Group(request, config, stock, policies, list(opener(request, config)))
     ignores = Ignores(config.ignores)
     ran: set[str] = set()
-    for opened in opener(request, config):
-        if isinstance(opened.result, LeftOut):
-            report.left_out.append(opened.result)
+    for index, found in enumerate(group.judge_all()):
+        if isinstance(found, LeftOut):
+            report.left_out.append(found)
             continue
+        if isinstance(found, InfraAuditError):
+            if str(found) not in map(str, report.errors):
+                report.errors.append(found)
+            continue
+        judged = found
+        if any(info.name == judged.info.name for info in report.deployments):
+            again = group.judge(index, apart=True)
+            assert isinstance(again, _Judged)
+            judged = again
+        report.deployments.append(judged.info)
+        report.findings.extend(judged.findings)
+        report.gaps.extend(judged.gaps)
+        ignores.take(judged.ignores)
+        ran |= judged.ran
+    _judge_ignores(request, config, policies, ignores, ran, report)
+
+
+class _Judged(NamedTuple):
+    """What one deployment gave. ``ran``: the ids of the policies that were judged."""
+
+    info: DeploymentInfo
+    findings: list[Finding]
+    gaps: list[Gap]
+    ignores: Ignores
+    ran: set[str]
+
+
+class _Group(NamedTuple):
+    """What lies under one configuration, and what it is judged by."""
+
+    request: Request
+    config: Config
+    stock: Shipped
+    policies: list[Policy]
+    openings: list[Opening]
+
+    def judge_all(self) -> Iterator[_Judged | InfraAuditError]:
+        """Every opening in order, on all cores where there are many."""
+        if self.request.baseline is not None:  # which takes notes as it goes
+            return map(self.judge, range(len(self.openings)))
+        return spread(self.judge, len(self.openings))
+
+    def judge(self, index: int, *, apart: bool = False) -> _Judged | InfraAuditError:
+        """One opening, or the error that it gave. ``apart``: its folder tells it from another of its name."""
+        request, config, stock, policies, openings = self
+        opened = openings[index].open()
         if isinstance(opened.result, InfraAuditError):
-            if str(opened.result) not in map(str, report.errors):
-                report.errors.append(opened.result)
-            continue
+            return opened.result
         deployment = _complete(opened.result, config)
-        if any(info.name == deployment.name for info in report.deployments):
+        if apart:
             deployment.name = f"{deployment.name} ({display_path(deployment.folder)})"
         scoped = _scoped(config, deployment)
         rules = (*scoped.rules, *opened.rules)
         prepared = prepare(apply_rules(policies, rules), request.policies)
         why = bind_plan(deployment, request.plan or opened.plan or scoped.plan or config.plan, config, stock)
         verdict = examine(deployment, prepared)
+        ignores = Ignores(config.ignores)
         ignores.read(deployment.reader.sources, deployment.name)
         ignores.apply(verdict.findings)
         known = _known(request, verdict.findings, deployment)
         findings, unchanged = _changed(request.changes, without_covered(prepared, verdict.findings))
         findings = condense(deployment, prepared, findings)
         ignores.apply(finding for finding in findings if finding.suppressed is None)
-        report.findings.extend(findings)
-        report.gaps.extend(verdict.gaps)
         notes = filter(None, (*opened.notes, why, *ended((*config.rules, *rules)), known, unchanged))
-        report.deployments.append(DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes)))
-        ran |= {policy.id for policy in prepared if policy.enabled and (not policy.live or deployment.source == "live")}
-    _judge_ignores(request, config, policies, ignores, ran, report)
+        info = DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes))
+        live = deployment.source == "live"
+        ran = {policy.id for policy in prepared if policy.enabled and (live or not policy.live)}
+        return _Judged(info, findings, verdict.gaps, ignores, ran)
 
 
 def _complete(deployment: Deployment, config: Config) -> Deployment:
@@ -322,136 +320,3 @@ def _product(service: Subject) -> str | None:
     """What runs in a service ("redis"), or None where that is unknown."""
     fact = evaluate(service, "service.product")
     return fact.value if isinstance(fact, Known) and isinstance(fact.value, str) else None
-
-
-# -- files --------------------------------------------------------------------------------------
-
-
-def from_files(request: Request, config: Config) -> Iterator[Opened]:
-    """Opens the `-f` files, the deployments that the configuration names, or all that are found."""
-    from infra_audit.compose import survey
-
-    if request.files:
-        yield _open(request, request.files, _named(config, request.files))
-        return
-    paths, lonely = _apart(request.paths)
-    if lonely:
-        yield from _open_mounting(request, config, lonely)
-        if not paths:
-            return
-    named = _under(config, paths)
-    if named:
-        for entry in named:
-            yield _open(request, entry.files, entry)
-        return
-    opened: set[tuple[str, ...]] = set()
-    for path in paths:
-        specs = survey([path])
-        if not specs:
-            yield from _open_folder(request, config, path)
-        for spec in specs:
-            if spec.files not in opened:
-                opened.add(spec.files)
-                if spec.part:
-                    yield Opened("", LeftOut(f"left out: {spec.part}", file=display_path(spec.files[-1])))
-                    continue
-                yield _open(request, spec.files, None, spec.variant, spec.notes)
-
-
-def _apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The paths that may lead to Compose files, and the rule files, dashboards and configurations among the others."""
-    lonely: list[str] = []
-    for path in paths:
-        if "compose" not in os.path.basename(path) and os.path.isfile(path):
-            from infra_audit.mounted import monitoring_files
-
-            lonely += monitoring_files(path)
-    named = set(lonely)
-    return [path for path in paths if os.path.abspath(path) not in named], lonely
-
-
-def _open_folder(request: Request, config: Config, path: str) -> Iterator[Opened]:
-    """What a folder without a Compose file holds: rules and dashboards, or nothing, which is an error."""
-    from infra_audit.mounted import monitoring_files
-
-    found = monitoring_files(path) if os.path.isdir(path) else []
-    if found:
-        yield from _open_mounting(request, config, found)
-    else:
-        yield Opened("", ReadError("no Compose file found here", file=display_path(path)))
-
-
-def _open_mounting(request: Request, config: Config, lonely: Sequence[str]) -> Iterator[Opened]:
-    """The deployments that mount files which were named by themselves; the files alone where none does."""
-    from infra_audit.mounted import by_themselves, mounting
-
-    entries = {entry.files: entry for entry in config.deployments}
-    found = mounting(lonely, entries)
-    specs = {spec.files: spec for specs in found.values() for spec in specs}
-    for files, spec in specs.items():
-        parts = [display_path(location) for location, specs in found.items() if spec in specs]
-        shown = parts[0] if len(parts) == 1 else f"{parts[0]} and {len(parts) - 1} more"
-        notes = (*spec.notes, f"{shown}: mounted here")
-        yield _open(request, files, entries.get(files), spec.variant, notes)
-    alone = [location for location, specs in found.items() if not specs]
-    if alone:
-        deployment = by_themselves(alone)
-        yield Opened(deployment.name, deployment, ("no Compose file here mounts them: judged by themselves",))
-
-
-def _open(
-    request: Request,
-    files: Sequence[str],
-    entry: DeploymentConfig | None,
-    variant: str = "",
-    notes: tuple[str, ...] = (),
-) -> Opened:
-    """One deployment; what the command line says wins over what the configuration says."""
-    from infra_audit.compose import load
-
-    env_files = request.env_files or (entry.env_files if entry else ())
-    profiles = request.profiles if request.profiles is not None else (entry.profiles if entry else None)
-    plan, rules = (entry.plan, entry.rules) if entry else (None, ())
-    try:
-        deployment = load(
-            files,
-            profiles=("*",) if profiles is None else profiles,
-            env_files=env_files,
-            environ=request.environ,
-            folder=request.folder,
-            name=request.name,
-            reader=Files(),
-        )
-    except InfraAuditError as error:
-        shown = tuple(map(display_path, files))
-        return Opened(entry.name if entry else _label(files, variant), error, notes, plan, rules, shown)
-    if entry is not None:
-        deployment.name = entry.name
-    elif variant:
-        deployment.name = f"{deployment.name} ({variant})"
-    said = dict.fromkeys((*notes, *deployment.notes))
-    if not said and len(deployment.files) > 1:
-        said[f"merged {' + '.join(deployment.files)}"] = None
-    return Opened(deployment.name, deployment, tuple(said), plan, rules)
-
-
-def _label(files: Sequence[str], variant: str) -> str:
-    """A name for what could not be read."""
-    folder = os.path.basename(os.path.dirname(os.path.abspath(files[0])))
-    return f"{folder} ({variant})" if variant else folder
-
-
-def _named(config: Config, files: Sequence[str]) -> DeploymentConfig | None:
-    """What the configuration says about exactly these files."""
-    wanted = tuple(os.path.abspath(file) for file in files)
-    return next((entry for entry in config.deployments if entry.files == wanted), None)
-
-
-def _under(config: Config, paths: Iterable[str]) -> list[DeploymentConfig]:
-    """The deployments of the configuration that lie in the paths or are made of them."""
-    tops = [os.path.abspath(path) for path in paths]
-
-    def touches(entry: DeploymentConfig) -> bool:
-        return any(file == top or file.startswith(top.rstrip(os.sep) + os.sep) for file in entry.files for top in tops)
-
-    return [entry for entry in config.deployments if touches(entry)]

@@ -123,6 +123,13 @@ class Ignores:
                 self._inline.setdefault(ignore.key, ignore)
                 self._met.setdefault(ignore.key, deployment)
 
+    def take(self, other: Ignores) -> None:
+        """Adds what another deployment's ignores met and hid."""
+        for key, ignore in other._inline.items():
+            self._inline.setdefault(key, ignore)
+            self._met.setdefault(key, other._met[key])
+        self._used |= other._used
+
     def apply(self, findings: Iterable[Finding]) -> None:
         """Marks the findings that an ignore covers."""
         every: Sequence[Ignore] = [*self._inline.values(), *self._configured]

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "infra_audit"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 LAYERS = (
-    ("errors", "hints", "named"),
+    ("errors", "hints", "named", "spread"),
     ("source",),
     ("tree",),
     ("units", "finding", "patterns", "resources", "versioning"),
@@ -24,7 +24,7 @@ LAYERS = (
     ("facts",),
     ("engine",),
     ("mounted", "wiring"),
-    ("layers",),
+    ("layers", "opening"),
     ("audit", "capacity", "draft", "graph"),
     ("cli", "__main__"),
 )
