@@ -3,7 +3,7 @@
 # make lint    ruff and mypy
 # make bench   start-up and audit time, beside other tools
 # make exporters   records the exporter catalogue from the real exporters' own metrics
-# make docs    writes the outputs that README.md shows
+# make docs    writes the outputs that the pages show, and docs/policies
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
 # make fuzz TARGET=yaml MINUTES=10   searches inputs that break a reader (targets: tests/fuzz/targets.py)
 # make positions FOLDER=folder   reads back the place of every finding in a folder of repositories

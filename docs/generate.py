@@ -1,4 +1,4 @@
-"""Runs the commands that README.md and docs/*.md show, and writes their outputs below them.
+"""Runs the commands that README.md and docs/*.md show, and writes their outputs below them; writes docs/policies.
 
     python docs/generate.py            writes
     python docs/generate.py --check    exit code 1 where a shown output is not what the command prints
@@ -52,8 +52,35 @@ def refreshed(text: str) -> str:
     return _BLOCK.sub(lambda block: block[1] + output_of(block["command"]), text)
 
 
+def written_pages() -> dict[Path, str]:
+    """The pages about policies, which hold nothing that is not in the policies' own files."""
+    sys.path.insert(0, str(ROOT))
+    from docs.policy_pages import pages as policy_pages
+
+    return {ROOT / "docs" / "policies" / name: text for name, text in policy_pages().items()}
+
+
+def write_policies(check: bool) -> int:
+    """Writes the pages about policies and takes away those of policies that are gone; returns how many differ."""
+    wanted = written_pages()
+    folder = ROOT / "docs" / "policies"
+    there = {page: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
+    stale = [page for page in sorted({*wanted, *there}) if wanted.get(page) != there.get(page)]
+    for page in stale:
+        if check:
+            print(f"{page.relative_to(ROOT)} is not what its policy says; run `make docs`")
+        elif page in wanted:
+            folder.mkdir(exist_ok=True)
+            page.write_text(wanted[page], encoding="utf-8")
+        else:
+            page.unlink()
+    if stale and not check:
+        print(f"wrote {len(stale)} pages in docs/policies")
+    return len(stale)
+
+
 def main() -> int:
-    stale = 0
+    stale = write_policies("--check" in sys.argv)
     for page in pages():
         before = page.read_text(encoding="utf-8")
         after = refreshed(before)

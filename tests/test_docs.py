@@ -11,6 +11,7 @@ import pytest
 
 from infra_audit.cli.app import COMMANDS
 from infra_audit.engine.documents import read_valid
+from infra_audit.engine.policies import shipped
 from infra_audit.source import Source
 from tests.command import ROOT, infra_audit
 
@@ -55,3 +56,10 @@ def test_the_policy_that_the_page_shows_does_what_it_says(tmp_path: Path) -> Non
     for image, code in (("nginx:1.27", 1), ("registry.example.com/nginx:1.27", 0)):
         (tmp_path / "compose.yaml").write_text(f"services:\n  web:\n    image: {image}\n")
         assert infra_audit("check", "--policy", "own-registry", cwd=tmp_path).code == code
+
+
+def test_every_policy_has_its_page_and_none_is_left_over() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "policies").glob("*.md")} - {"README"}
+    assert pages == set(shipped().policies)
+    index = (ROOT / "docs" / "policies" / "README.md").read_text()
+    assert set(re.findall(r"\]\(([a-z0-9-]+)\.md\)", index)) == pages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from infra_audit.engine.conditions import leaves
@@ -28,8 +29,13 @@ def describe(policy: Policy) -> Description:
         fix=_advice(policy),
         references=tuple(document.get("references") or ()),
         cis=tuple(map(str, cis)) if isinstance(cis, list) else (str(cis),) if cis else (),
-        examples={kind: tuple(files) for kind, files in (document.get("examples") or {}).items()},
+        examples={kind: tuple(map(_files, each)) for kind, each in (document.get("examples") or {}).items()},
     )
+
+
+def _files(example: Mapping[str, Any]) -> dict[str, str]:
+    """The files of an example, without the list of places that it holds beside them."""
+    return {name: text for name, text in example.items() if isinstance(text, str)}
 
 
 def _advice(policy: Policy) -> str:
