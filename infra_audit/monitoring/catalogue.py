@@ -118,7 +118,7 @@ def generated(metric: str) -> Metric | None:
 
 
 _TYPE = Pattern(r"#\s*TYPE\s+(?P<name>[a-zA-Z_:][\w:]*)\s+(?P<type>\w+)\s*")
-_SAMPLE = Pattern(r"(?P<name>[a-zA-Z_:][\w:]*)\s*(?:\{(?P<labels>.*)\})?\s+\S+.*")
+_SAMPLE = Pattern(r"(?P<name>[a-zA-Z_:][\w:]*)\s*(?:\{(?P<labels>.*)\})?\s+[-+]?(?:[0-9.]\S*|[Ii]nf|NaN)(?:\s.*)?")
 _LABEL = Pattern(r"([a-zA-Z_]\w*)\s*=\s*\"(?:[^\"\\]|\\.)*\"")
 
 
