@@ -332,6 +332,13 @@ class _Monitoring(Strict):
     alerts: _Alerts | None = None
 
 
+class _Pools(Strict):
+    """Environment variables of one's own that say how many connections a process keeps to its database."""
+
+    size: list[Text] = []
+    overflow: list[Text] = []
+
+
 class PlanDocument(Strict):
     """A plan: the numbers that a team documented for one system."""
 
@@ -341,6 +348,7 @@ class PlanDocument(Strict):
     roles: dict[str, _Role | None] = {}
     networks: dict[str, _PlanNetwork | None] = {}
     budget: _Budget | None = None
+    pools: _Pools | None = None
     monitoring: _Monitoring | None = None
 
 

@@ -87,6 +87,11 @@ MODULES = (
     "infra_audit.facts.mounted_files",
     "infra_audit.facts.secret_literals",
     "infra_audit.facts.env_templates",
+    "infra_audit.facts.postgres",
+    "infra_audit.facts.shared_credentials",
+    "infra_audit.facts.rabbitmq",
+    "infra_audit.facts.elasticsearch",
+    "infra_audit.facts.storage",
 )
 """Every module that registers facts. One is imported when a fact of it is first asked for (see ``expect``)."""
 
