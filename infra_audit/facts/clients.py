@@ -14,7 +14,6 @@ from urllib.parse import unquote
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.credentials import is_credential_name
-from infra_audit.facts.redis_start import started
 from infra_audit.facts.references import DEFAULT_SCHEME_PORTS, Reference, references_of
 from infra_audit.facts.registry import Known, evaluate
 from infra_audit.facts.services import environment, environment_items
@@ -195,6 +194,8 @@ def accounts_of(server: Subject, product: str) -> list[Account]:
         if node is not None and node.value and user:
             found.append(Account(user, str(node.value), node))
     if product in ("redis", "valkey"):
+        from infra_audit.facts.redis_start import started  # only where there is one
+
         setting = started(server).last("requirepass")
         words = setting.words if setting is not None and setting.name == "requirepass" else ()
         if setting is not None and words and words[0] and (not setting.why or HOLE in words[0]):

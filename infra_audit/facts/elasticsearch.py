@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
-from infra_audit.facts.services import environment, sub_span
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact
+from infra_audit.facts.services import environment, product_named, sub_span
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
@@ -61,9 +61,9 @@ def _options_files(files: ContainerFiles, folder: str) -> Iterator[str]:
 @fact("elasticsearch.heap_problems", on="service")
 def heap_problems(service: Subject) -> Fact[list[Item]]:
     """What is wrong with the heap: two sizes, more than half of the container's memory, or past compressed pointers."""
-    product = value_of(service, "service.product")
+    product = product_named(service, _FOLDERS)
     items: list[Item] = []
-    if product not in _FOLDERS:
+    if product is None:
         return Known(items, service.node)
     heap = _heap(service, product)
     least, most = heap.get("s"), heap.get("x")

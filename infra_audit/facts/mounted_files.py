@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact
+from infra_audit.facts.services import product_named
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
@@ -82,9 +83,9 @@ def _sources(files: ContainerFiles, paths: tuple[str, ...]) -> Iterator[Located]
 @fact("service.shadowed_files", on="service")
 def shadowed_files(service: Subject) -> Fact[list[Item]]:
     """Files that a mounted configuration refers to and that a mounted folder hides: it has no such file."""
-    product = value_of(service, "service.product")
+    product = product_named(service, _CONFIGURATIONS)
     items: list[Item] = []
-    if product not in _CONFIGURATIONS:
+    if product is None:
         return Known(items, service.node)
     files = ContainerFiles(service)
     for source in _sources(files, _CONFIGURATIONS[product]):
@@ -141,7 +142,7 @@ _OWN = ("/var/log/positions", "/tmp/", "/dev/")
 def unmounted_logs(service: Subject) -> Fact[list[Item]]:
     """Paths that a log shipper's mounted configuration tails and that no mount brings into its container."""
     items: list[Item] = []
-    name = value_of(service, "service.product") or _shipper(service)
+    name = product_named(service, _TAILED) or _shipper(service)
     pattern = _TAILED.get(name or "")
     if pattern is None or name is None:
         return Known(items, service.node)

@@ -9,7 +9,7 @@ from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.registry import Evidence, Fact, Known, evaluate, fact, value_of
-from infra_audit.facts.services import environment, environment_items, sub_span
+from infra_audit.facts.services import environment, environment_items, product_named, sub_span
 from infra_audit.facts.topology import topology_of
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
@@ -42,7 +42,7 @@ _GROUPS = {"absolute": _ABSOLUTE, "relative": _RELATIVE, "total": _TOTAL}
 
 
 def _is_server(service: Subject) -> bool:
-    return bool(value_of(service, "service.product") == "rabbitmq")
+    return product_named(service, ("rabbitmq",)) is not None
 
 
 def _settings(service: Subject) -> dict[str, _Given]:

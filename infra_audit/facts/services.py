@@ -23,6 +23,7 @@ __all__ = [
     "is_kept_as_grafana",
     "is_profiled_apart",
     "may_run",
+    "product_named",
     "profiles_of",
     "raw_words",
     "replicas_node",
@@ -164,6 +165,19 @@ def is_kept_as_grafana(service: Subject) -> bool:
     return any(target is not None and str(target.value).startswith("/etc/grafana") for target in targets) or any(
         name.startswith(("GF_SECURITY_", "GF_PATHS_", "GF_SERVER_")) for name, _ in environment_items(service)
     )
+
+
+def product_named(service: Subject, names: Collection[str]) -> str | None:
+    """The service's product where it is one of some; None for others.
+
+    Raises Undecidable where a variable chooses the image and the service is called after one of them.
+    """
+    known = evaluate(service, "service.product")
+    if isinstance(known, Known):
+        return known.value if known.value in names else None
+    if any(name in service.name.lower() for name in names):
+        raise Undecidable(known.why)
+    return None
 
 
 @fact("service.is_datastore", on="service")

@@ -7,7 +7,7 @@ from infra_audit.errors import Undecidable
 from infra_audit.facts.clients import Account, Connection, accounts_of, clients_of, has_other_credentials, pool_names
 from infra_audit.facts.postgres import connections_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, evaluate, fact, value_of
-from infra_audit.facts.services import environment, environment_items
+from infra_audit.facts.services import environment, environment_items, replicas_node
 from infra_audit.patterns import Pattern
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
@@ -138,6 +138,7 @@ def connections_wanted(server: Subject) -> Fact[int | None]:
         each = size[0] + (overflow[0] if overflow else 0)
         total += each * replicas
         evidence.append(Evidence(size[1], f"{client.name}: {each} × {replicas} = {each * replicas}"))
+        evidence.append(Evidence(replicas_node(client), f"{replicas} replicas"))
     if not evidence:
         return Known(None, server.node)
     limit = connections_of(server)

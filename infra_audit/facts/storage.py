@@ -9,7 +9,7 @@ from infra_audit.errors import InfraAuditError
 from infra_audit.facts.products import parse_image
 from infra_audit.facts.redis_images import version_of
 from infra_audit.facts.registry import Evidence, Fact, Known, evaluate, fact, value_of
-from infra_audit.facts.services import environment, image_of
+from infra_audit.facts.services import environment, image_of, product_named
 from infra_audit.patterns import Pattern
 from infra_audit.tree import HOLE, Node
 
@@ -83,12 +83,12 @@ class _Mounts:
 
 def _needs_volume(service: Subject) -> tuple[str, tuple[str, ...]] | None:
     """The product and its data folders, where the service keeps data that should stay; None for others."""
-    product = value_of(service, "service.product")
+    product = product_named(service, (*_DATA, "redis", "valkey"))
     if product in ("redis", "valkey"):
         wanted = evaluate(service, "redis.log_asked_for")
         kept = isinstance(wanted, Known) and wanted.value
         return (product, ("/data", "/bitnami")) if kept and not _is_bitnami(service) else None
-    if product not in _DATA or not value_of(service, "service.long_running"):
+    if product is None or not value_of(service, "service.long_running"):
         return None
     folders = _folders(service, product)
     return (product, folders) if folders else None
