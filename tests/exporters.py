@@ -236,7 +236,6 @@ def recorded(exporter: str) -> dict[str, Any]:
     """What the catalogue says about an exporter: its description, and the metrics that it serves here and now."""
     about = dict(_DESCRIBED[exporter])
     flags: list[str] = about.pop("flags", [])
-    later: Metrics = about.pop("later")
     labels: list[str] = about.pop("labels", [])
     metrics: Metrics = {}
     version = None
@@ -249,7 +248,7 @@ def recorded(exporter: str) -> dict[str, Any]:
     for name, metric in metrics.items():
         if labels and name.startswith("container_"):
             metric["labels"] = sorted({*metric["labels"], *labels})
-    return {"exporter": exporter, "version": version, **about, "metrics": dict(sorted((metrics | later).items()))}
+    return {"exporter": exporter, "version": version, **about, "metrics": dict(sorted(metrics.items()))}
 
 
 def compact(entry: dict[str, Any]) -> str:

@@ -273,7 +273,7 @@ def _containers() -> str:
     values = {"container_spec_memory_limit_bytes": 2e9, "container_memory_working_set_bytes": 5e8}
     lines = []
     for name, metric in entry["metrics"].items():
-        if not name.startswith("container_") or "labels" not in metric:
+        if not name.startswith("container_"):
             continue
         lines.append(f"# TYPE {name} {metric['type']}")
         for service in services:
