@@ -14,6 +14,7 @@ __all__ = [
     "MONITORS",
     "ONE_SHOT_IMAGES",
     "Image",
+    "is_exporter",
     "parse_image",
     "product_of_image",
 ]
@@ -272,3 +273,8 @@ def product_of_image(image: Image) -> str | None:
         if repository == known or repository.endswith("/" + known):
             return product
     return _PRODUCTS.get(image.name.lower())
+
+
+def is_exporter(product: str | None) -> bool:
+    """True for a product that is there to be scraped and does nothing else."""
+    return product is not None and (product.endswith("-exporter") or product == "cadvisor")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra_audit.deployment import Deployment, Subject
+from infra_audit.deployment import Subject
 from infra_audit.facts.expressions import query_of, query_subject
 from infra_audit.facts.metric_sources import sources_of
-from infra_audit.facts.prometheus import Server, server_of, servers
+from infra_audit.facts.monitored import scraping
+from infra_audit.facts.prometheus import Server, server_of
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
 from infra_audit.facts.rule_files import rule_file_of
 from infra_audit.facts.scrapes import LOCALHOST, Scrape, exporter_product, job_of, scrapes_of, target_service
@@ -62,22 +63,6 @@ def evaluation_faults(service: Subject) -> Fact[list[Item]]:
 # -- who is watched -----------------------------------------------------------------------------
 
 
-def _scraping(deployment: Deployment) -> list[Server]:
-    return [server for server in servers(deployment) if server.product != "vmalert"]
-
-
-@fact("monitoring.is_exporter", on="service")
-def is_exporter(service: Subject) -> Fact[bool]:
-    """True for a service whose image is an exporter, where a Prometheus is in the deployment."""
-    return Known(bool(_scraping(service.deployment)) and exporter_product(service) is not None, service.node)
-
-
-@fact("monitoring.has_prometheus", on="deployment")
-def has_prometheus(deployment: Subject) -> Fact[bool]:
-    """True where a Prometheus, or a program like it, is in the deployment."""
-    return Known(bool(_scraping(deployment.deployment)), deployment.node)
-
-
 @fact("monitoring.scraped", on="service")
 def scraped(service: Subject) -> Fact[bool]:
     """True where a scrape job asks the service."""
@@ -85,7 +70,7 @@ def scraped(service: Subject) -> Fact[bool]:
     if any(scrape.service is service for scrape in scrapes_of(service.deployment)):
         return Known(True, place)
     server = None
-    for server in _scraping(service.deployment):
+    for server in scraping(service.deployment):
         if server.config is None:
             return Unknown(server.why)
         for job in server.config.jobs:

@@ -75,6 +75,7 @@ MODULES = (
     "infra_audit.facts.panels",
     "infra_audit.facts.datasources",
     "infra_audit.facts.grafana_service",
+    "infra_audit.facts.monitored",
     "infra_audit.facts.prometheus_checks",
     "infra_audit.facts.promtool_checks",
     "infra_audit.facts.target_checks",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.facts.products import is_exporter
 from infra_audit.facts.prometheus import Server, product_of, servers
 from infra_audit.facts.topology import topology_of
 from infra_audit.monitoring.prometheus_config import Job, Target
@@ -16,7 +17,6 @@ __all__ = [
     "LOCALHOST",
     "Scrape",
     "exporter_product",
-    "is_exporter",
     "job_of",
     "scrape_jobs",
     "scrape_targets",
@@ -100,11 +100,6 @@ def target_of(subject: Subject) -> Scrape:
     found = subject.cache.get("(scrape)")
     assert isinstance(found, Scrape)
     return found
-
-
-def is_exporter(product: str | None) -> bool:
-    """True for a product that is there to be scraped and does nothing else."""
-    return product is not None and (product.endswith("-exporter") or product == "cadvisor")
 
 
 def exporter_product(service: Subject) -> str | None:
