@@ -14,7 +14,7 @@ from infra_audit.named import NamedTuple
 from infra_audit.plan import PlanBinding
 from infra_audit.units import parse_bytes
 
-__all__ = ["Capacity", "Pipeline", "Share", "Sum", "as_data", "capacity"]
+__all__ = ["Capacity", "Connections", "Pipeline", "Share", "Sum", "as_data", "capacity"]
 
 _FACTS = ("service.cpu_limit", "service.cpu_reservation", "service.memory_limit", "service.memory_reservation")
 
@@ -49,6 +49,18 @@ class Share(NamedTuple):
     @property
     def total(self) -> Sum:
         return self.each.times(self.replicas)
+
+
+class Connections(NamedTuple):
+    """Connections that the pools of a database's clients may take, and those that it offers; None where unknown.
+
+    ``pools``: one text per client, such as "api: 10 × 3 = 30".
+    """
+
+    server: str
+    wanted: int
+    offered: int | None
+    pools: tuple[str, ...]
 
 
 class Pipeline(NamedTuple):
@@ -87,6 +99,7 @@ class Capacity(NamedTuple):
     budget: Sum | None
     host: Sum | None
     pipeline: Pipeline | None
+    connections: tuple[Connections, ...] = ()
 
     @property
     def total(self) -> Sum:
@@ -131,7 +144,25 @@ def capacity(deployment: Deployment, host: Sum | None = None) -> Capacity:
         memory = adopted.budget.get("memory")
         budget = Sum(adopted.budget.get("cpus"), memory=None if memory is None else parse_bytes(str(memory)))
     why = plan.why if plan is not None and plan.adopted else ""
-    return Capacity(deployment.name, why, tuple(shares), tuple(idle), tuple(missing), budget, host, pipeline)
+    connections = tuple(_connections(deployment, missing))
+    return Capacity(
+        deployment.name, why, tuple(shares), tuple(idle), tuple(missing), budget, host, pipeline, connections
+    )
+
+
+def _connections(deployment: Deployment, missing: list[str]) -> Iterator[Connections]:
+    """The connection budget of each database whose clients' pools the files tell."""
+    for service in deployment.subjects("service"):
+        wanted = evaluate(service, "postgres.connections_wanted")
+        if not isinstance(wanted, Known):
+            missing.append(f"{service.name}: connections: {wanted.why}")
+        elif wanted.value is not None:
+            offered = evaluate(service, "postgres.connections_offered")
+            if not isinstance(offered, Known):
+                missing.append(f"{service.name}: max_connections: {offered.why}")
+            pools = tuple(evidence.note for evidence in wanted.because if " = " in evidence.note)
+            there = offered.value if isinstance(offered, Known) else None
+            yield Connections(service.name, wanted.value, there, pools)
 
 
 def _share(service: Subject, plan: PlanBinding | None) -> Share:
@@ -197,6 +228,7 @@ def as_data(found: Capacity) -> dict[str, Any]:
                 for stage in pipeline.stages
             ],
         },
+        "connections": [one._asdict() for one in found.connections],
         "run_to_completion": list(found.idle),
         "missing": list(found.missing),
     }

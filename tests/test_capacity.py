@@ -121,6 +121,22 @@ def test_the_table_fits_and_an_empty_deployment_has_one(tmp_path: Path, width: i
     assert infra_audit("capacity", cwd=tmp_path).code == 0
 
 
+def test_pools_are_compared_with_what_the_database_offers(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  db: {image: 'postgres:17.2', command: postgres -c max_connections=50}\n"
+        "  api:\n"
+        "    image: example/api:1\n"
+        "    scale: 4\n"
+        "    environment: {DATABASE_URL: 'postgres://shop@db/shop', DB_POOL_SIZE: 10, DB_MAX_OVERFLOW: 5}\n"
+    )
+    [one] = capacity(tmp_path)["connections"]
+    assert one == {"server": "db", "wanted": 60, "offered": 47, "pools": ["api: 15 × 4 = 60"]}
+    text = infra_audit("capacity", cwd=tmp_path).out
+    assert "128 % ✗" in text
+    assert "api: 15 × 4 = 60" in text
+
+
 def test_a_wrong_host_is_one_clear_line(mill: Path) -> None:
     ran = infra_audit("capacity", "--host-memory", "64Gi", cwd=mill)
     assert (ran.code, ran.err) == (2, "infra-audit: --host-memory: '64Gi' is no size such as 64GiB\n")

@@ -89,6 +89,9 @@ def _text(found: Capacity, look: Look) -> str:
         console.print(_stages(found.pipeline))
         for line in _verdict(found.pipeline):
             console.print(line)
+    if found.connections:
+        console.print()
+        console.print(_pools(found))
     for line in _notes(found):
         console.print()
         console.print(printable(mask(line)))
@@ -167,6 +170,18 @@ def _stages(pipeline: Pipeline) -> Table:
         table.add_row(f"{number} {roles}", times, f"{stage.rate:,g}", f"{_bar(stage.rate, whole)}{slowest}")
     if pipeline.target is not None:
         table.add_row("target", "", f"{pipeline.target:,g}", _bar(pipeline.target, whole), style="dim")
+    return table
+
+
+def _pools(found: Capacity) -> Table:
+    """What the clients' pools may take of what each database offers."""
+    table = _table("stage", "connections", "of", " ")
+    for one in found.connections:
+        offered = "?" if one.offered is None else str(one.offered)
+        table.add_row(f"{printable(one.server)}", str(one.wanted), offered, _share_bar(one.wanted, one.offered))
+        for pool in one.pools:
+            table.add_row(f"  {printable(mask(pool))}", style="dim")
+    table.columns[0].header = "pools of clients"
     return table
 
 
