@@ -131,8 +131,8 @@ def is_guessable(value: str) -> bool:
     return len(text) < _SHORT or _WEAK_PART.match(bare) is not None or _TELLS.match(text) is not None
 
 
-_TELLS = Pattern(r"[a-z_\-. ]*(?:password|passwd|secret|changeme)[a-z_\-. ]*\d{0,4}!?\Z")
-"""Words around "secret": the name of the product, the role."""
+_TELLS = Pattern(r"[a-z_\-. ]*(?:password|passwd|secret|changeme)[a-z_\-. ]*\d{0,4}!?\Z|[a-z]{3,10}\d{1,4}!?\Z")
+"""Words around "secret", such as the product's name; one word and a number."""
 _SHORT = 6
 """Shorter passwords are found by trying them all."""
 
