@@ -11,7 +11,7 @@ from infra_audit.errors import InfraAuditError, Undecidable
 from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.grafana import PROVISIONING, dashboard_of, grafana_of, is_grafana, panel_of, version_of
 from infra_audit.facts.panels import queries_of
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
 from infra_audit.facts.services import environment
 from infra_audit.monitoring.grafana.dashboards import text_of
 from infra_audit.monitoring.grafana.provisioning import Provider
@@ -156,8 +156,8 @@ def weak_password(service: Subject) -> Fact[str | None]:
         return Known(None, node)  # Compose does not start without a value
     password = _Setting(service, "security", "admin_password")
     if not password.is_set:
-        if service.node.get("build") is not None:
-            return Unknown("the image is built here and may set the password")
+        if service.node.get("build") is not None or value_of(service, "service.product") != "grafana":
+            return Unknown("the image is not Grafana's own and may set the password")
         return Known("it is not set, which makes it admin", service.node.get("environment") or service.node)
     assert password.place is not None
     value = password.value
