@@ -119,6 +119,11 @@ class Sources:
         metric = owner.metrics.get(name) if owner is not None else None
         if self.blanket:
             return Answer("unknown", self.blanket, metric)
+        if ":" in name:  # the mark of a recording rule
+            vague = next(
+                (entry.why for server in servers(self.deployment) for entry in server.entries if entry.why), ""
+            )
+            return Answer("unknown", vague) if vague else Answer("missing", "no rule records it")
         vague = next((source.why for source in self.sources if source.anything), "")
         if vague:
             return Answer("unknown", vague, metric)
