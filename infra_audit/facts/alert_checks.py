@@ -80,9 +80,11 @@ def _looks_back(tree: Tree) -> bool:
     asked = [part for part in found if isinstance(part, Selector)]
     if any(part.metric.endswith(("_seconds_until_expiry", "_not_after", "_timestamp_seconds")) for part in asked):
         return True
-    return any(part.range is not None and part.range >= _FIVE_MINUTES for part in asked) or any(
-        ":" in part.metric for part in asked
-    )
+    if any(part.offset >= _FIVE_MINUTES or "uptime" in part.metric.lower() for part in asked):
+        return True
+    changes = any(isinstance(part, Call) and part.function in ("changes", "resets") for part in found)
+    long = any(part.range is not None and part.range >= _FIVE_MINUTES for part in asked)
+    return changes or long or any(":" in part.metric for part in asked)
 
 
 # -- texts --------------------------------------------------------------------------------------
