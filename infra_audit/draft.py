@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.errors import Undecidable
 from infra_audit.facts.host_ports import published_ports
 from infra_audit.facts.registry import Known, Unknown, evaluate
 from infra_audit.layers import LAYERS, layer_of
@@ -120,9 +121,12 @@ def _role(service: Subject) -> DraftRole:
     networks = _value(service, "service.networks")
     if networks and service.node.get("network_mode") is None:
         values["networks"] = list(networks)
-    published = sorted(set(_published(service)))
-    if published:
-        values["published"] = published
+    try:
+        published = sorted(set(_published(service)))
+    except Undecidable as error:
+        remarks.append(f"published: {error.message}")
+    else:
+        values |= {"published": published} if published else {}
     parts = {"settings": _settings(service), "health": _health(service), "update": _update(service)}
     values |= {key: part for key, part in parts.items() if part}
     if service.node.get("stop_grace_period") is not None:

@@ -98,12 +98,13 @@ def test_the_examples_of_policies_differ_from_their_own_drafts_in_nothing(exampl
 
 def test_what_the_files_do_not_say_is_a_remark(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  web:\n    image: x:1\n    mem_limit: ${MEMORY}\n    environment: {DB_PASSWORD: hunter2}\n"
+        "services:\n  web:\n    image: x:1\n    mem_limit: ${MEMORY}\n    ports: ['${PORT}:80']\n    environment: {DB_PASSWORD: hunter2}\n"
     )
     text = infra_audit("plan", "--name", "mine", cwd=tmp_path).out
     assert text.startswith("# The numbers of mine, drafted from compose.yaml.\n")
     assert "plan: mine\n" in text
     assert "  # cpus: no limit in the files\n  # memory: MEMORY is not set\n" in text
+    assert "  # published: PORT is not set\n" in text
     assert "hunter2" not in text
     (tmp_path / "plan.yaml").write_text(text)
     assert infra_audit("check", "--plan", "plan.yaml", "--fail-on", "never", cwd=tmp_path).code == 0

@@ -179,6 +179,7 @@ def edit(text: str, kind: str, value: object, line: int, start: int, end: int) -
         ("a: 1\n", "set", "x: y", (1, 4, 5), "without quotes"),
         ("a: 1\n", "set", "2", (1, 3, 4), "no longer there"),
         ("a: |\n  1\n", "set", "2", (1, 1, 2), "no plain value"),
+        ("a: 1\na: 2\n", "set", "3", (1, 4, 5), "the file is broken: the key a is given twice"),
     ],
 )
 def test_an_edit_that_would_be_more_is_refused(

@@ -35,7 +35,10 @@ def splice(text: str, edit: Edit) -> str:
     if edit.refused:
         raise Refused(edit.refused)
     source = Source(edit.place.source.path, text)
-    roots = _read(source)
+    try:
+        roots = _read(source)
+    except InfraAuditError as error:
+        raise Refused(f"the file is broken: {error.message}") from None
     place = Span(source, *edit.place[1:])
     number, path, node = _find(roots, place)
     data = [root.data() for root in roots]
