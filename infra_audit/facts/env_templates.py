@@ -147,6 +147,7 @@ _READERS = Pattern(
     r"|taskfile.*|dockerfile.*|procfile|jenkinsfile)\Z"
 )
 _LARGEST = 400_000
+_WORD = Pattern(r"[A-Za-z_]\w*")
 
 
 @fact("deployment.unused_template_keys", on="deployment")
@@ -162,7 +163,7 @@ def unused_template_keys(deployment: Subject) -> Fact[list[Item]]:
     if not templates:
         return Known(items, deployment.node)
     applications = _files_of_applications(whole)
-    texts = [*_texts_beside(whole)]
+    words = {word for text in _texts_beside(whole) for word in _WORD.findall(text)}
     for template in templates:
         name = os.path.basename(template.source.path)
         if {name, template.target} & applications:
@@ -171,7 +172,7 @@ def unused_template_keys(deployment: Subject) -> Fact[list[Item]]:
             entry
             for entry in template.entries
             if not _OUTSIDE.match(entry.key)
-            and not any(re.search(rf"\b{re.escape(entry.key)}\b", text) for text in texts)
+            and entry.key not in words
             and not re.search(rf"\$\{{?{re.escape(entry.key)}\b", template.source.text)
         ]
         if unused and _is_build_context(whole):
@@ -236,13 +237,13 @@ def template_differences(deployment: Subject) -> Fact[list[Item]]:
     if len(templates) < _PAIR:
         return Known([], deployment.node)
     base = os.path.abspath(whole.files[0]) if whole.files else ""
-    base_text = whole.reader.read(base).text if base and whole.reader.exists(base) else ""
+    words = set(_WORD.findall(whole.reader.read(base).text)) if base and whole.reader.exists(base) else set()
     used = {use.name: use for use in _uses(whole)}
     items: list[Item] = []
     for template in templates:
         for entry in template.entries:
             lacking = [other.source.path for other in templates if entry.key not in other.declared]
-            elsewhere = entry.key in used and not re.search(rf"\b{re.escape(entry.key)}\b", base_text)
+            elsewhere = entry.key in used and entry.key not in words
             if not lacking or elsewhere or _OUTSIDE.match(entry.key):
                 continue
             if entry.key in used and used[entry.key].defaulted:
