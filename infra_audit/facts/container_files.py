@@ -85,7 +85,7 @@ class ContainerFiles:
         mount = self.mount(path)
         if (mount is None or mount.target != path) and any(_below(one.target, path) for one in self.mounts):
             return True
-        return mount is not None and mount.inline is None and self._reader.is_folder(self._host(mount, path))
+        return mount is not None and mount.host is not None and self._reader.is_folder(self._host(mount, path))
 
     def walk(self, folder: str, ending: str, depth: int = 8) -> Iterator[str]:
         """Paths of files below a folder inside the container, hidden folders left out; sorted by folder.
