@@ -98,7 +98,8 @@ def test_the_examples_of_policies_differ_from_their_own_drafts_in_nothing(exampl
 
 def test_what_the_files_do_not_say_is_a_remark(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  web:\n    image: x:1\n    mem_limit: ${MEMORY}\n    ports: ['${PORT}:80']\n    environment: {DB_PASSWORD: hunter2}\n"
+        "services:\n  web:\n    image: x:1\n    mem_limit: ${MEMORY}\n"
+        "    ports: ['${PORT}:80']\n    environment: {DB_PASSWORD: hunter2}\n"
     )
     text = infra_audit("plan", "--name", "mine", cwd=tmp_path).out
     assert text.startswith("# The numbers of mine, drafted from compose.yaml.\n")
