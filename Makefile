@@ -25,7 +25,7 @@ audit: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	@sh tests/provision.sh
-	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)

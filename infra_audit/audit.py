@@ -156,15 +156,30 @@ class _Group(NamedTuple):
         ignores = Ignores(config.ignores)
         ignores.read(deployment.reader.sources, deployment.name)
         ignores.apply(verdict.findings)
+        if deployment.declared is not None:
+            _carry_over(_complete(deployment.declared, config), deployment, prepared, ignores, verdict.findings)
         known = _known(request, verdict.findings, deployment)
         findings, unchanged = _changed(request.changes, without_covered(prepared, verdict.findings))
         findings = condense(deployment, prepared, findings)
         ignores.apply(finding for finding in findings if finding.suppressed is None)
         notes = filter(None, (*opened.notes, why, *ended((*config.rules, *rules)), known, unchanged))
         info = DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes))
-        live = deployment.source == "live"
-        ran = {policy.id for policy in prepared if policy.enabled and (live or not policy.live)}
+        ran = {policy.id for policy in prepared if policy.runs_on(deployment.source)}
         return _Judged(info, findings, verdict.gaps, ignores, ran)
+
+
+def _carry_over(
+    declared: Deployment, running: Deployment, policies: Sequence[Policy], ignores: Ignores, findings: Sequence[Finding]
+) -> None:
+    """What somebody lives with in the files holds for the same policy and subject of what runs from them."""
+    declared.plan = running.plan
+    ignores.read(declared.reader.sources, declared.name)
+    named = ignores.policies()
+    known = examine(declared, [policy for policy in policies if policy.id in named or "*" in named]).findings
+    ignores.apply(known)
+    decided = {(one.policy, one.subject): one.suppressed for one in known if one.suppressed is not None}
+    for finding in findings:
+        finding.suppressed = finding.suppressed or decided.get((finding.policy, finding.subject))
 
 
 def _complete(deployment: Deployment, config: Config) -> Deployment:

@@ -124,7 +124,7 @@ class Deployment:
 
     ``tree`` has the keys name, services, networks, volumes, secrets, configs; each value is what
     ``docker compose config --format json`` prints, with services of all active profiles and with
-    networks and volumes that nothing uses still in it.
+    networks and volumes that nothing uses still in it. A running project has containers and engine, too.
     ``files``: the Compose files as the user would type them, in merge order.
     ``folder``: absolute path of the project directory.
     ``problems``: what loading met. ``unset``: variables without a value or default, and where they are used.
@@ -150,6 +150,11 @@ class Deployment:
     """Glob of service names → absolute paths of files in Prometheus' exposition format that say what they export."""
     finder: Callable[[Deployment, str], Iterable[Subject]] | None = field(default=None, repr=False)
     """Finds the subjects of kinds that are not in the tree (``facts.finders.attach``)."""
+    declared: Deployment | None = field(default=None, repr=False)
+    """Of a running project: what its Compose files say, where they are known."""
+    mask: Callable[[Any], Any] | None = field(default=None, repr=False)
+    """Of a running project: makes data look as the engine's answers do, secrets replaced by tokens; None where the
+    tokens cannot be made again, as in a snapshot that was saved."""
     _subjects: dict[str, list[Subject]] = field(default_factory=dict, repr=False)
 
     def subjects(self, kind: str) -> list[Subject]:
@@ -201,6 +206,7 @@ _SECTIONS = {
     "volume": "volumes",
     "secret": "secrets",
     "config": "configs",
+    "container": "containers",
 }
 _PARTS = {"port": "ports", "mount": "volumes", "dependency": "depends_on"}
 

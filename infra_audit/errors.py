@@ -5,6 +5,7 @@
     ├── ConfigError       a policy, plan or .infra-audit.yaml document is wrong (has a place)
     ├── ReadError         a file cannot be read or parsed (has a place)
     │   └── LeftOut       a file of a folder is no deployment: told, and no failure
+    ├── EngineError       a Docker engine cannot be asked, or did not answer in time
     └── Undecidable       a fact cannot be known from what was read; becomes a gap, never a pass
 
 Only ``infra_audit.cli.door`` turns them into messages and exit codes.
@@ -12,7 +13,7 @@ Only ``infra_audit.cli.door`` turns them into messages and exit codes.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "InfraAuditError", "LeftOut", "ReadError", "Undecidable", "UsageError"]
+__all__ = ["ConfigError", "EngineError", "InfraAuditError", "LeftOut", "ReadError", "Undecidable", "UsageError"]
 
 
 class InfraAuditError(Exception):
@@ -51,6 +52,10 @@ class ReadError(InfraAuditError):
 
 class LeftOut(ReadError):
     """A file of a folder that is no deployment: a template, or a fragment that nothing completes."""
+
+
+class EngineError(InfraAuditError):
+    """A Docker engine that is not there, refuses, or does not answer in time."""
 
 
 class Undecidable(InfraAuditError):

@@ -27,6 +27,7 @@ HopKind = Literal[
     "unset",  # the variable has no value; Compose puts a blank in its place
     "required",  # the variable has no value, and Compose refuses to go on without one
     "refused",  # Compose does not accept what is written
+    "unseen",  # a running thing does not show it; the note says why
     "env_file",  # came from a file named here
     "implied",  # Compose adds it by itself
 ]

@@ -130,6 +130,10 @@ class Ignores:
             self._met.setdefault(key, other._met[key])
         self._used |= other._used
 
+    def policies(self) -> set[str]:
+        """The policies that inline ignores name; "*" for all."""
+        return {ignore.policy for ignore in self._inline.values()}
+
     def apply(self, findings: Iterable[Finding]) -> None:
         """Marks the findings that an ignore covers."""
         every: Sequence[Ignore] = [*self._inline.values(), *self._configured]

@@ -153,6 +153,9 @@ class Node:
         refused = next((hop.note for hop in self.hops if hop.kind == "refused"), None)
         if refused is not None:
             return f"Compose refuses the value of {refused}"
+        unseen = next((hop.note for hop in self.hops if hop.kind == "unseen"), None)
+        if unseen is not None:
+            return unseen
         names = sorted({hop.note for hop in self.hops if hop.kind in _UNSET})
         if not names:
             return "it rests on a variable that is not set"

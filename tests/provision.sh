@@ -7,8 +7,8 @@
 set -eu
 
 PACKAGES="prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter
-prometheus-redis-exporter prometheus-blackbox-exporter rabbitmq-server redis-server postgresql-15
-graphviz"
+prometheus-redis-exporter prometheus-blackbox-exporter rabbitmq-server redis-server postgresql-15 nginx-light
+busybox docker.io iproute2 iptables graphviz"
 
 missing=
 for package in $PACKAGES; do

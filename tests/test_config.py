@@ -192,7 +192,7 @@ def test_a_policy_of_the_users_own(tmp_path: Path) -> None:
         ("matches:", "matchs:", "5:32", "unknown key `matchs`; did you mean `matches`?"),
         ('matches: "', 'is: x, matches: "', "5:1", "exactly one of"),
         ("require:", "requires:", "5:1", "unknown key `requires`; did you mean `require`?"),
-        ("subject: service", "subject: container", "4:1", "`subject` must be"),
+        ("subject: service", "subject: pod", "4:1", "`subject` must be"),
         ("own-image", "Own Image", "1:1", "`id`"),
         ('matches: "registry.example/*"', "at_most: {parameter: x}", "1:1", "the parameter x has no value"),
         ('matches: "registry.example/*"', "at_most: {plam: x}", "5:42", "unknown key `plam`; did you mean `plan`?"),

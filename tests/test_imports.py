@@ -26,6 +26,8 @@ LAYERS = (
     ("mounted", "wiring"),
     ("layers", "opening"),
     ("audit", "capacity", "draft", "graph"),
+    ("running", "exporter"),
+    ("watching",),
     ("cli", "__main__"),
 )
 """From the bottom up; a module imports only from its own part or from layers below."""

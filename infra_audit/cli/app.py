@@ -18,6 +18,8 @@ __all__ = ["COMMANDS", "app", "run"]
 
 COMMANDS = {
     "check": "Audit Compose files: the deployment that they make up, not each file.",
+    "live": "Audit what runs: a Compose project through the Docker API, against the same policies and its files.",
+    "exporter": "Serve findings about what runs as Prometheus metrics.",
     "explain": "Show a policy: why it is there, how to fix it, examples.",
     "policies": "List the policies.",
     "facts": "List the facts; with a subject, their values and where each comes from.",

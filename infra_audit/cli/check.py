@@ -8,11 +8,10 @@ from infra_audit.audit import Request, audit, deployments
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import find_baseline, folder_of
 from infra_audit.cli.door import NOT_DONE, tell
-from infra_audit.cli.options import color_options, plan_option, request_options
-from infra_audit.cli.output import destinations, look_for, write
+from infra_audit.cli.options import plan_option, request_options
+from infra_audit.cli.output import write
+from infra_audit.cli.reporting import Wanted, emit, exit_code, report_options, tell_undone
 from infra_audit.errors import InfraAuditError, LeftOut, UsageError
-from infra_audit.finding import Report, Severity
-from infra_audit.reports import REPORTERS, reporter
 from infra_audit.reports.terminal import printable
 
 __all__ = ["command"]
@@ -22,49 +21,23 @@ __all__ = ["command"]
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
 @request_options()
 @plan_option
-@click.option("--policy", "policies", multiple=True, metavar="ID", help="Only this policy (repeatable).")
 @click.option(
     "--baseline",
     metavar="FILE|none",
     help="The known findings. Default: the .infra-audit-baseline.json found from the checked path upwards.",
 )
 @click.option("--since", metavar="REV", help="Only findings on lines that changed since this revision of git.")
-@click.option(
-    "--fail-on",
-    type=click.Choice([*(severity.name for severity in reversed(Severity)), "never"]),
-    default="error",
-    show_default=True,
-    help="The least severity that gives exit code 1.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(REPORTERS)),
-    help="How to print. Default: text, under GitHub Actions with annotations after it.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="[FORMAT=]FILE",
-    help="Write the report to a file; with FORMAT=, write another one beside what is printed (repeatable).",
-)
-@color_options
+@report_options
 @click.option("--list", "only_list", is_flag=True, help="Show the deployments that would be audited, and their files.")
 def command(
     paths: tuple[str, ...],
     request: Request,
     plan: str | None,
-    policies: tuple[str, ...],
     baseline: str | None,
     since: str | None,
-    fail_on: str,
-    form: str | None,
-    outputs: tuple[str, ...],
-    color: bool | None,
-    width: int | None,
     only_list: bool,
+    policies: tuple[str, ...],
+    wanted: Wanted,
 ) -> int:
     """Audit the deployments that the files and folders PATH belong to (default: the working directory).
 
@@ -78,7 +51,6 @@ def command(
     request = request._replace(paths=paths or (".",), plan=plan, policies=policies)
     if only_list:
         return _list(request)
-    wanted = destinations(form, outputs)
     if baseline != "none":
         request = request._replace(baseline=find_baseline(baseline, request))
     if since is not None:
@@ -86,11 +58,9 @@ def command(
 
         request = request._replace(changes=Changes(since, folder_of(request)))
     report = audit(request)
-    for each in wanted:
-        write(reporter(each.format)(report, look_for(each.file, color, width)), each.file)
-    _tell(report)
-    code = report.exit_code(Severity[fail_on] if fail_on != "never" else Severity.error)
-    return code if fail_on != "never" or code == NOT_DONE else 0
+    emit(report, wanted)
+    tell_undone(report)
+    return exit_code(report, wanted)
 
 
 def _list(request: Request) -> int:
@@ -108,12 +78,3 @@ def _list(request: Request) -> int:
         shown = " ".join(map(printable, files))
         write(f"{printable(opened.name)}: {shown}\n" + "".join(f"  {printable(note)}\n" for note in notes))
     return code
-
-
-def _tell(report: Report) -> None:
-    """What was not done, on stderr: a report in a file or a pipe must not hide it."""
-    for error in (*report.errors, *report.left_out):
-        tell(str(error))
-    for gap in report.gaps:
-        if gap.internal:
-            tell(f"{gap.policy} was not decided for {gap.subject.kind} {gap.subject.name}: {gap.why}")

@@ -10,8 +10,17 @@ from typing import Any, TypeVar
 import click
 
 from infra_audit.audit import Request
+from infra_audit.units import parse_duration
 
-__all__ = ["color_options", "config_option", "format_option", "plan_option", "request_options"]
+__all__ = [
+    "DURATION",
+    "color_options",
+    "config_option",
+    "engine_options",
+    "format_option",
+    "plan_option",
+    "request_options",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -112,3 +121,76 @@ def request_options(*, config: bool = True) -> Callable[[Callable[..., Any]], Ca
         return with_request
 
     return decorate
+
+
+class _Duration(click.ParamType[float]):
+    """A time such as 30s or 5m, or a number of seconds; the function gets seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        found = parse_duration(text if text[-1:].isalpha() else f"{text}s")
+        if found is None or found <= 0:
+            self.fail(f"{text!r} is no time such as 30s or 5m", param, ctx)
+        return found / 10**9
+
+
+DURATION = _Duration()
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which engine to look at, how long and how deep; the function gets ``look``."""
+
+    @click.option(
+        "-H", "--host", metavar="URL", help="The engine's address. Default: as the Docker client's, DOCKER_HOST first."
+    )
+    @click.option("-c", "--context", metavar="NAME", help="The Docker client's context that names the engine.")
+    @click.option(
+        "--timeout",
+        type=DURATION,
+        default="30s",
+        show_default=True,
+        help="The time for all requests and probes of one look together; with --wait, how long to wait.",
+    )
+    @click.option("--all", "every", is_flag=True, help="Every project of the engine.")
+    @click.option(
+        "--no-probe",
+        "without",
+        multiple=True,
+        metavar="NAME|all",
+        help="Leave out a probe: redis, cgroup, interface, postgres, rabbitmq, prometheus, grafana (repeatable).",
+    )
+    @click.option("--no-exec", is_flag=True, help="Run nothing inside containers; only the postgres probe does.")
+    @click.option(
+        "--redis-password-file",
+        type=_FILE,
+        metavar="FILE",
+        help="Holds the password for Redis. Default: what the container itself is given.",
+    )
+    @functools.wraps(function)
+    def with_look(
+        *args: Any,
+        host: str | None,
+        context: str | None,
+        timeout: float,
+        every: bool,
+        without: tuple[str, ...],
+        no_exec: bool,
+        redis_password_file: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        from infra_audit.running import Look
+
+        look = Look(
+            host,
+            context,
+            timeout,
+            every,
+            without=frozenset(without),
+            execute=not no_exec,
+            redis_password_file=redis_password_file,
+        )
+        return function(*args, look=look, **kwargs)
+
+    return with_look

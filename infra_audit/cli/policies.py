@@ -44,7 +44,7 @@ def _entry(policy: Policy) -> dict[str, object]:
         "subject": policy.subject,
         "family": policy.family,
         "pack": policy.pack,
-        "live": policy.live,
+        "live": policy.live is True,
     }
 
 

@@ -41,15 +41,24 @@ class Verdict(NamedTuple):
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [])
-    run = [policy for policy in policies if policy.enabled and (not policy.live or deployment.source == "live")]
+    run = [policy for policy in policies if policy.runs_on(deployment.source)]
     for policy in run:
         checks = [(check, check.require, _products(policy, check)) for check in policy.checks]
-        for subject in deployment.subjects(policy.subject):
+        for subject in _subjects(deployment, policy, verdict):
             context = Context(subject, policy.parameters, deployment.plan)
             for check, require, products in checks:
                 if require is not None and (products is None or may_run(subject, products)):
                     _examine(policy, check, require, context, verdict)
     return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
+
+
+def _subjects(deployment: Deployment, policy: Policy, verdict: Verdict) -> list[Subject]:
+    """The subjects of a policy; where they cannot be found, because files are not here, a gap says so."""
+    try:
+        return deployment.subjects(policy.subject)
+    except InfraAuditError as error:
+        verdict.gaps.append(Gap(policy.id, deployment.name, deployment.root.ref, str(error)))
+        return []
 
 
 def _products(policy: Policy, check: Check) -> Collection[str] | None:

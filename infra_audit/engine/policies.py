@@ -36,6 +36,7 @@ SUBJECTS = (
     "port",
     "mount",
     "dependency",
+    "container",
     "scrape_job",
     "scrape_target",
     "rule_file",
@@ -93,7 +94,8 @@ class Policy(NamedTuple):
     parameters: Mapping[str, Any] = {}
     fold: bool = False
     enabled: bool = True
-    live: bool = False
+    live: bool | None = None
+    """True: only for what runs; False: only for files, because it judges how they are written; None: for both."""
     unless: tuple[str, ...] = ()
     pack: str = ""
     family: str = ""
@@ -114,7 +116,7 @@ class Policy(NamedTuple):
                 parameters=data.get("parameters") or {},
                 fold=bool(data.get("fold")),
                 enabled=data.get("enabled", True),
-                live=bool(data.get("live")),
+                live=data.get("live"),
                 unless=tuple(data.get("unless") or ()),
                 pack=pack,
                 family=family,
@@ -128,6 +130,10 @@ class Policy(NamedTuple):
     def needs_plan(self, check: Check) -> bool:
         """True where one of the policy's checks compares with a plan, in its condition or inside its facts."""
         return self.pack == "documented" or bool(check.plan_paths)
+
+    def runs_on(self, source: str) -> bool:
+        """True where the policy is judged on a deployment from ``source`` (files or live)."""
+        return self.enabled and self.live in (None, source == "live")
 
     def changed(
         self,

@@ -201,6 +201,7 @@ class PolicyDocument(Strict):
         "port",
         "mount",
         "dependency",
+        "container",
         "scrape_job",
         "scrape_target",
         "rule_file",
@@ -222,7 +223,7 @@ class PolicyDocument(Strict):
     cis: Recommendation | list[Recommendation] = Field([], description="Of the CIS Docker Benchmark 1.6.0.")
     fold: bool = False
     enabled: bool = True
-    live: bool = False
+    live: bool | None = Field(None, description="true: only what runs; false: only files. Default: both.")
     unless: list[Id] = []
     also: list[_Check] = []
     examples: _Examples | None = None
