@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from html import escape
 from typing import NamedTuple
 
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.errors import InfraAuditError
 from infra_audit.facts.grafana import datasource_of
 from infra_audit.facts.grafana_references import host_of
 from infra_audit.facts.prometheus import servers
@@ -86,7 +88,9 @@ def graph(deployment: Deployment, findings: Iterable[Finding] = (), *, monitorin
     services = deployment.subjects("service")
     edges = dict.fromkeys(edge for service in services for edge in _flows(service))
     if monitoring:
-        edges |= dict.fromkeys(_watching(deployment))
+        for part in (_scraping, _querying):
+            with suppress(InfraAuditError):  # what cannot be read is a gap of the audit, and no arrow
+                edges |= dict.fromkeys(part(deployment))
     talking = {(edge.source, edge.target) for edge in edges}
     waits = (edge for service in services for edge in _waits(service) if (edge.source, edge.target) not in talking)
     nodes = tuple(_service(service, counts.get(service.name, Counter())) for service in services)
@@ -144,8 +148,8 @@ def _waits(service: Subject) -> Iterator[Edge]:
             yield Edge(service.name, name, "waits")
 
 
-def _watching(deployment: Deployment) -> Iterator[Edge]:
-    """Scrapes, alerts that are sent on, and what Grafana asks."""
+def _scraping(deployment: Deployment) -> Iterator[Edge]:
+    """Scrapes, and alerts that are sent on."""
     for scrape in scrapes_of(deployment):
         if scrape.service is not None and scrape.service is not scrape.server.service:
             yield Edge(scrape.server.service.name, scrape.service.name, "watches")
@@ -154,6 +158,10 @@ def _watching(deployment: Deployment) -> Iterator[Edge]:
             found = target_service(server.service, target.address.host)
             if found is not None:
                 yield Edge(server.service.name, found.name, "alerts")
+
+
+def _querying(deployment: Deployment) -> Iterator[Edge]:
+    """What Grafana asks."""
     for subject in deployment.subjects("datasource"):
         datasource = datasource_of(subject)
         if datasource.url is not None and subject.parent is not None:
