@@ -217,9 +217,11 @@ def _why(error: Exception, host: str) -> str:
         return error.message
     if isinstance(error, Late):
         return f"the engine at {host} did not answer in time"
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:  # what the system says comes before what libraries make of it
         if isinstance(cause, OSError) and cause.errno in _ERRNO:
             return f"no engine at {host}: {_ERRNO[cause.errno]}"
+    for cause in causes:
         if type(cause).__name__ in ("ReadTimeout", "ReadTimeoutError", "ConnectTimeout"):
             return f"the engine at {host} did not answer in time"
         if type(cause).__name__ in ("RemoteDisconnected", "IncompleteRead", "ProtocolError", "ChunkedEncodingError"):

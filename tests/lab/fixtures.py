@@ -35,9 +35,13 @@ class Lab:
         self.stack.load_images()
         self.stack.up()
 
-    def run(self, *args: str | Path, timeout: float = 120, **env: str) -> Ran:
+    def run_without_rights(self, *args: str | Path) -> Ran:
+        """Runs infra-audit as a user that the file system's permissions bind."""
+        return self.run(*args, before=("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
+
+    def run(self, *args: str | Path, timeout: float = 120, before: tuple[str, ...] = (), **env: str) -> Ran:
         """Runs infra-audit on the engine's host, in the stack's folder."""
-        command = self.engine.inside(sys.executable, "-m", "infra_audit", *args, cwd=self.stack.folder)
+        command = self.engine.inside(*before, sys.executable, "-m", "infra_audit", *args, cwd=self.stack.folder)
         done = subprocess.run(
             command,
             env=environment(**({"DOCKER_HOST": self.engine.host, "DOCKER_CONFIG": str(self.engine.folder)} | env)),
