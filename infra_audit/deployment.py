@@ -92,7 +92,7 @@ def _text(location: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Subject:
     """A thing that policies speak about.
 
@@ -118,7 +118,7 @@ class Subject:
         return SubjectRef(shown.kind, shown.name)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Deployment:
     """One set of files (or one running project) as a tree in Compose's canonical form.
 

@@ -59,7 +59,7 @@ class Suppression(NamedTuple):
     inline: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Finding:
     """A policy that does not hold for a subject.
 
@@ -176,7 +176,7 @@ class Description(NamedTuple):
     examples: Mapping[str, Sequence[Mapping[str, str]]] = {}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Report:
     """All that one run found. Order: as met; reporters sort.
 

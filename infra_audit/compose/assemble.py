@@ -34,7 +34,7 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Context:
     """What all files of one deployment share."""
 

@@ -43,8 +43,9 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     verdict = Verdict([], [])
     run = [policy for policy in policies if policy.runs_on(deployment.source)]
     for policy in run:
-        checks = [(check, check.require, _products(policy, check)) for check in policy.checks]
-        for subject in _subjects(deployment, policy, verdict):
+        subjects = list(_subjects(deployment, policy, verdict))
+        checks = [(check, check.require, _products(policy, check)) for check in policy.checks] if subjects else []
+        for subject in subjects:
             context = Context(subject, policy.parameters, deployment.plan)
             for check, require, products in checks:
                 if require is not None and (products is None or may_run(subject, products)):

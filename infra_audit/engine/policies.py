@@ -83,6 +83,21 @@ class Check(NamedTuple):
         return {name for leaf in self.leaves() for name in _names(leaf.right, "parameter")}
 
 
+class Checks:
+    """The checks of a shipped policy, read when somebody asks: most runs have no subject for half of the policies."""
+
+    __slots__ = ("_read", "_written")
+
+    def __init__(self, written: Iterable[Mapping[str, Any]]) -> None:
+        self._written = written
+        self._read: tuple[Check, ...] | None = None
+
+    def __iter__(self) -> Iterator[Check]:
+        if self._read is None:
+            self._read = tuple(map(_check, self._written))
+        return iter(self._read)
+
+
 class Policy(NamedTuple):
     """A policy ready to run. ``file`` holds the whole document; a policy without ``require`` is judged in code."""
 
@@ -90,7 +105,7 @@ class Policy(NamedTuple):
     title: str
     severity: Severity
     subject: str
-    checks: tuple[Check, ...]
+    checks: Iterable[Check]
     parameters: Mapping[str, Any] = {}
     fold: bool = False
     enabled: bool = True
@@ -102,17 +117,20 @@ class Policy(NamedTuple):
     file: str = ""
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], *, pack: str, family: str, file: str) -> Policy:
-        """A policy from plain data; raises ConfigError where it does not say what it must."""
+    def of(cls, data: Mapping[str, Any], *, pack: str, family: str, file: str, proven: bool = False) -> Policy:
+        """A policy from plain data; raises ConfigError where it does not say what it must.
+
+        ``proven``: the data were read as a policy before, so that its checks may wait.
+        """
         try:
             first = {key: data.get(key) for key in _CHECK_KEYS}
-            more = [{**first, "edit": None, **part} for part in data.get("also") or ()]
+            written = [first, *({**first, "edit": None, **part} for part in data.get("also") or ())]
             return cls(
                 id=data["id"],
                 title=data["title"],
                 severity=Severity[data["severity"]],
                 subject=data["subject"],
-                checks=tuple(_check(part) for part in (first, *more)),
+                checks=Checks(written) if proven else tuple(map(_check, written)),
                 parameters=data.get("parameters") or {},
                 fold=bool(data.get("fold")),
                 enabled=data.get("enabled", True),
@@ -199,7 +217,11 @@ def shipped(folder: str | None = None) -> Shipped:
     expect(data["facts"])
     policies = {
         entry["id"]: Policy.of(
-            entry, pack=entry["pack"], family=entry["family"], file=os.path.join(folder, entry["file"])
+            entry,
+            pack=entry["pack"],
+            family=entry["family"],
+            file=os.path.join(folder, entry["file"]),
+            proven=True,
         )
         for entry in data["policies"]
     }

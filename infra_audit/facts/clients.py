@@ -10,7 +10,6 @@ import json
 import os
 import re
 from functools import cache
-from urllib.parse import unquote
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.credentials import is_credential_name
@@ -115,8 +114,11 @@ def _connection(client: Subject, server: Subject, product: str, reference: Refer
     secret: Node | Span | None = None
     if reference.form == "url":
         login = _URL_LOGIN.search(text)
-        user = unquote(login["user"]) or None if login else None
-        password = unquote(login["password"] or "") or None if login else None
+        if login is not None:
+            from urllib.parse import unquote
+
+            user = unquote(login["user"]) or None
+            password = unquote(login["password"] or "") or None
         secret = reference.node if password else None
     elif reference.form == "dsn":
         named, given = _DSN_USER.search(text), _DSN_PASSWORD.search(text)
