@@ -43,7 +43,7 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     verdict = Verdict([], [])
     run = [policy for policy in policies if policy.runs_on(deployment.source)]
     for policy in run:
-        subjects = list(_subjects(deployment, policy, verdict))
+        subjects = _subjects(deployment, policy, verdict)
         checks = [(check, check.require, _products(policy, check)) for check in policy.checks] if subjects else []
         for subject in subjects:
             context = Context(subject, policy.parameters, deployment.plan)
