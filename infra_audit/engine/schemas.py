@@ -21,7 +21,8 @@ __all__ = ["MODELS", "ConfigDocument", "PlanDocument", "PolicyDocument", "Strict
 class Strict(BaseModel):
     """No unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
+    # Each model is built when it is first used: a run reads one kind of document.
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False, defer_build=True)
 
 
 def _checked(parse: Callable[[str], object], what: str) -> Callable[[Any], Any]:
@@ -410,9 +411,6 @@ class ConfigDocument(Strict):
     ignore: list[_Ignore] = []
     metrics: dict[Text, Annotated[list[Text], Field(min_length=1)]] = {}
 
-
-for _model in (_AllOf, _AnyOf, _NotOf, _Check, PolicyDocument):
-    _model.model_rebuild()
 
 MODELS: dict[str, type[BaseModel]] = {
     "policy": PolicyDocument,
