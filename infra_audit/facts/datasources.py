@@ -8,12 +8,16 @@ from infra_audit.deployment import Subject
 from infra_audit.facts.grafana import Grafana, datasource_of, grafana_for, grafana_of, is_grafana
 from infra_audit.facts.grafana_references import host_of
 from infra_audit.facts.ports import main_ports
+from infra_audit.facts.prometheus import server_of
 from infra_audit.facts.reachability import is_nobody, no_shared_network
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact, value_of
 from infra_audit.facts.services import environment
 from infra_audit.facts.topology import extra_hosts, link_names, topology_of
+from infra_audit.monitoring.durations import seconds, written
 from infra_audit.monitoring.grafana.dashboards import text_of
 from infra_audit.monitoring.grafana.panel_types import CORE_DATASOURCES
+from infra_audit.monitoring.grafana.provisioning import expand
+from infra_audit.monitoring.prometheus_config import PrometheusConfig
 from infra_audit.tree import HOLE, Node, holes_as_text
 
 __all__: list[str] = []
@@ -118,6 +122,48 @@ def not_a_query_api(subject: Subject) -> Fact[str | None]:
         if target is not None and product is not None and (product.endswith("-exporter") or product in _NO_QUERY_API):
             return Known(f"{name}, a {product}", url, Evidence(target.node, f"runs {product}"))
     return Known(None, url)
+
+
+# -- how often it is filled ---------------------------------------------------------------------
+
+
+@fact("datasource.interval_too_short", on="datasource")
+def interval_too_short(subject: Subject) -> Fact[str | None]:
+    """A timeInterval below the interval with which the Prometheus behind the URL scrapes; None where it fits.
+
+    Grafana makes the steps of queries and $__rate_interval from it.
+    """
+    datasource, service = datasource_of(subject), _service(subject)
+    node = datasource.node.get("jsonData", "timeInterval")
+    if text_of(datasource.type) != "prometheus" or node is None or node.value in (None, ""):
+        return Known(None, datasource.place)
+    text = str(expand(node, lambda name: environment(service, name)).known()).lstrip("<>")
+    step = seconds(f"{text}s" if text.isdigit() else text)
+    if step is None:
+        return Unknown(f"timeInterval {text} is no duration that is known here")
+    host, _ = host_of(datasource)
+    target = next(iter(topology_of(service.deployment).named(host)), None)
+    asked = service.deployment.service(target) if target is not None else None
+    server = server_of(asked) if asked is not None else None
+    if server is None or server.config is None:
+        return Unknown(server.why if server else f"how often {host or 'its server'} scrapes is not in the files")
+    interval, place = _scrape_interval(server.config)
+    if interval is None:
+        return Unknown(f"how often {target} scrapes is not known")
+    if step >= interval:
+        return Known(None, node)
+    scraped = f"{target} scrapes every {written(interval)}"
+    return Known(f"timeInterval is {written(step)}, {scraped}", node, Evidence(place, scraped))
+
+
+def _scrape_interval(config: PrometheusConfig) -> tuple[float | None, Node]:
+    """The global interval, or the smallest of the jobs where each has its own; None where one is not known."""
+    own = [(job.interval, job.interval_place) for job in config.jobs if job.node.get("scrape_interval") is not None]
+    if config.root.get("scrape_config_files") is not None or len(own) < len(config.jobs) or not own:
+        section = config.root.get("global")
+        return config.interval, config.root.get("global", "scrape_interval") or section or config.root
+    known = [(interval, place) for interval, place in own if interval is not None]
+    return min(known, key=lambda pair: pair[0]) if len(known) == len(own) else (None, config.root)
 
 
 # -- what it refers to --------------------------------------------------------------------------
