@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 
 from infra_audit.deployment import Files
 from infra_audit.engine.policies import Policy
+from infra_audit.engine.proven import is_proven, prove
 from infra_audit.errors import ConfigError
 from infra_audit.finding import Severity
 from infra_audit.hints import did_you_mean
 from infra_audit.named import NamedTuple
-from infra_audit.source import Span
+from infra_audit.readers.yaml import read_yaml
+from infra_audit.source import Source, Span
 from infra_audit.suppress import Ignore, is_over
 from infra_audit.tree import Node
 
@@ -123,10 +125,8 @@ def find_config(path: str) -> str | None:
 
 def read_config(path: str) -> Config:
     """A configuration file; raises ReadError or ConfigError with the place of what is wrong."""
-    from infra_audit.engine.documents import read_valid  # pydantic costs 0.1 s, and most runs have no such file
-
     location = os.path.abspath(path)
-    node = read_valid("config", Files().read(location))
+    node = _read_valid(Files().read(location))
     folder = os.path.dirname(location)
     spans: dict[str, Span] = {}
     deployments = tuple(_deployment(name, entry, folder, spans) for name, entry in _pairs(node.get("deployments")))
@@ -142,6 +142,16 @@ def read_config(path: str) -> Config:
         paths=tuple(_path_config(glob, entry, folder, spans) for glob, entry in _pairs(node.get("paths"))),
         spans=spans,
     )
+
+
+def _read_valid(source: Source) -> Node:
+    if is_proven(source):
+        return next(iter(read_yaml(source)), Node({}, source.top))
+    from infra_audit.engine.documents import read_valid  # starts pydantic
+
+    node = read_valid("config", source)
+    prove(source)
+    return node
 
 
 def apply_rules(policies: Iterable[Policy], rules: Iterable[Rule]) -> list[Policy]:
