@@ -43,8 +43,9 @@ class Exporter:
             self._up = report is not None and not report.errors
             self._seconds = time.monotonic() - begun
             if report is not None:
-                self._report, self._done = report, time.time()
                 error = next(iter(report.errors), None)
+            if report is not None and (error is None or report.deployments):
+                self._report, self._done = report, time.time()
         return error
 
     def collect(self) -> Iterator[Metric]:

@@ -67,3 +67,10 @@ def test_the_exporter_refuses_an_address_that_is_none() -> None:
     ran = infra_audit("exporter", "--listen", "nowhere")
     assert (ran.code, ran.out) == (2, "")
     assert "--listen wants HOST:PORT" in ran.err
+
+
+@pytest.mark.parametrize("again", ["--wait", "--watch"])
+def test_a_snapshot_of_many_looks_is_refused(again: str, tmp_path: Path) -> None:
+    ran = infra_audit("live", again, "--save", tmp_path / "snapshot.json")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--save keeps one look" in ran.err

@@ -76,6 +76,8 @@ def command(
         raise UsageError("--replay looks at a file: --save, --wait and --watch need an engine")
     if wait and watch:
         raise UsageError("either --wait or --watch")
+    if save is not None and (wait or watch):
+        raise UsageError("--save keeps one look: not with --wait or --watch")
     request = request._replace(plan=plan, policies=policies)
     look = look._replace(replay=replay)
     if watch:
@@ -130,22 +132,31 @@ def _progress(text: str) -> None:
 def _watch(request: Request, look: Look, wanted: Wanted, pause: float) -> None:
     """Shows the report again and again until somebody ends it: all of it on a terminal, changes elsewhere."""
     before: Report | None = None
+    told: list[str] = []
     screen = sys.stdout.isatty()
     while True:
         try:
             report = audit(request, Running(look, os.environ))
         except EngineError as error:
             report = Report(errors=[error])
-        came, went = changes(before, report)
         if screen:
             sys.stdout.write(_CLEAR)
             emit(report, wanted)
-        stamp = time.strftime("%H:%M:%S")
-        lines = [
-            f"+ {one.severity.name}: {one.message} [{one.policy}]" for one in came if before is not None or not screen
-        ]
-        lines += [f"- {one.severity.name}: {one.message} [{one.policy}]" for one in went]
-        write("".join(f"{stamp} {printable(line)}\n" for line in lines))
-        tell_undone(report)
-        before = report if not report.errors else before
+        if report.errors:  # what was not seen has not changed
+            errors = [str(error) for error in report.errors]
+            if screen or errors != told:
+                tell_undone(report)
+            told = errors
+        else:
+            told = []
+            came, went = changes(before, report)
+            stamp = time.strftime("%H:%M:%S")
+            lines = [
+                f"+ {one.severity.name}: {one.message} [{one.policy}]"
+                for one in came
+                if before is not None or not screen
+            ]
+            lines += [f"- {one.severity.name}: {one.message} [{one.policy}]" for one in went]
+            write("".join(f"{stamp} {printable(line)}\n" for line in lines))
+            before = report
         time.sleep(pause)
