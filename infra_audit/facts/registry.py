@@ -53,6 +53,7 @@ MODULES = (
     "infra_audit.facts.containers",
     "infra_audit.facts.drift",
     "infra_audit.facts.replicas",
+    "infra_audit.facts.swarm",
     "infra_audit.facts.effective",
     "infra_audit.facts.engine_networks",
     "infra_audit.facts.runtime_memory",

@@ -1,8 +1,9 @@
 """A snapshot's project as a deployment: the tree that Compose would have printed for what runs.
 
-Sections as in a Compose file, and one more: ``containers``, with every container by name. A container's node is the
-engine's answer about it (trimmed and masked, every value at its place in that text) with three more keys: ``Service``
-(the container as a service), ``ServiceName`` and ``Probes`` (effective values that were asked inside).
+Sections as in a Compose file, and two more: ``containers``, with every container by name, and ``swarm``, with the
+services of a stack by name. A container's node is the engine's answer about it (trimmed and masked, every value at its
+place in that text) with three more keys: ``Service`` (the container as a service), ``ServiceName`` and ``Probes``
+(effective values that were asked inside).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from infra_audit.live.located import locate
 from infra_audit.live.projects import COMPOSE, files_of, folder_of, is_one_off, number_of, project_of, service_of
 from infra_audit.live.service import as_service
 from infra_audit.live.store import Snapshot
+from infra_audit.live.swarm import swarm
 from infra_audit.source import Hop, Source, Span, display_path
 from infra_audit.tree import HOLE, Node
 
@@ -80,6 +82,7 @@ def normalize(snapshot: Snapshot, project: str) -> Deployment:
         "networks": Node(networks, top),
         "volumes": Node(volumes, top),
         "containers": Node(found, _place(found, top)),
+        "swarm": Node(swarm(data, project), engine.span),
         "engine": engine,
     }
     return Deployment(

@@ -156,8 +156,8 @@ def take(
         "networks": [trim(_or(answers[f"/networks/{entry['Id']}"], entry), NETWORK) for entry in networks],
         "volumes": [trim(entry, VOLUME) for entry in volumes.get("Volumes") or ()],
         "images": {image: trim(_or(answers[f"/images/{image}/json"], {}), IMAGE) for image in images},
-        "services": [trim(entry, SERVICE) for entry in (_or(answers["/services"], []) if swarm else ())],
-        "tasks": [trim(entry, TASK) for entry in (_or(answers["/tasks"], []) if swarm else ())],
+        "services": _all(answers["/services"], SERVICE) if swarm else [],
+        "tasks": _all(answers["/tasks"], TASK) if swarm else [],
         "missed": missed,
         "probes": {},
     }
@@ -177,6 +177,11 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 def _or(outcome: Outcome[Any], otherwise: Any) -> Any:
     return otherwise if outcome.error is not None else outcome.value
+
+
+def _all(outcome: Outcome[Any], keep: Mapping[str, Any]) -> list[Any] | None:
+    """The trimmed entries of a list; None where the engine did not give it."""
+    return None if outcome.error is not None else [trim(entry, keep) for entry in outcome.value]
 
 
 def _must(outcome: Outcome[Any], host: str) -> Any:

@@ -1,0 +1,94 @@
+"""A Swarm of one node: what its manager wants to run, and what runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import infra_audit
+from tests.lab.engine import Engine
+from tests.lab.fixtures import why_no_lab
+from tests.lab.images import write_images
+from tests.lab.rootfs import rootfs
+from tests.lab.stack import CACHE
+
+pytestmark = pytest.mark.xdist_group("lab")
+
+IMAGE = "registry.example.com/shop:1"
+STACK = "com.docker.stack.namespace=shop"
+
+
+@pytest.fixture(scope="module")
+def swarm() -> Iterator[Engine]:
+    why = why_no_lab()
+    if why:
+        pytest.skip(why)
+    with Engine() as engine:
+        archive = engine.folder / "images.tar"
+        with archive.open("wb") as out:
+            write_images(rootfs(CACHE), [IMAGE], out)
+        engine.docker("load", "--quiet", "--input", str(archive))
+        engine.docker("swarm", "init", "--advertise-addr=127.0.0.1")
+        start(engine, "api", "--replicas=2", command=("sleep", "600"))
+        start(engine, "agent", "--mode=global", command=("sleep", "600"))
+        start(engine, "once", "--restart-condition=none", command=("true",))
+        start(engine, "broken", "--replicas=2", "--restart-delay=1h", command=("false",))
+        start(engine, "homeless", "--constraint=node.labels.disk==fast", command=("sleep", "600"))
+        wait(lambda: states(engine, "api") == ["Running"] * 2 and states(engine, "agent") == ["Running"])
+        wait(lambda: states(engine, "once") == ["Complete"] and states(engine, "broken").count("Failed") == 2)
+        yield engine
+
+
+def start(engine: Engine, name: str, *options: str, command: tuple[str, ...]) -> None:
+    labels = (f"--label={STACK}", f"--container-label={STACK}")
+    common = ("--detach", "--no-resolve-image", f"--name=shop_{name}", *labels)
+    engine.docker("service", "create", *common, *options, IMAGE, *command)
+
+
+def states(engine: Engine, name: str) -> list[str]:
+    told = engine.docker("service", "ps", "--format={{.CurrentState}}", f"shop_{name}").stdout.decode()
+    return [line.split()[0] for line in told.splitlines()]
+
+
+def wait(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until, "did not come to pass in time"
+        time.sleep(0.3)
+
+
+def tasks_of(*args: str | Path) -> tuple[dict[str, str], list[str]]:
+    """Service → message of ``swarm-tasks``, and its gaps."""
+    ran = infra_audit("live", "--format", "json", "-p", "shop", *args)
+    assert ran.out, ran.err
+    report: dict[str, Any] = json.loads(ran.out)
+    found = {one["subject"]["name"]: one["message"] for one in report["findings"] if one["policy"] == "swarm-tasks"}
+    return found, [gap["why"] for gap in report["gaps"] if gap["policy"] == "swarm-tasks"]
+
+
+def test_services_that_lack_tasks_are_found_live_and_in_a_snapshot(swarm: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.json"
+    found, gaps = tasks_of("--host", swarm.host, "--save", path)
+    assert gaps == []
+    assert set(found) == {"broken", "homeless"}
+    assert found["broken"] == "broken: 0 of 2 tasks run: the last one is failed (task: non-zero exit (1))"
+    assert found["homeless"].startswith("homeless: 0 of 1 tasks run: the last one is pending (no suitable node")
+    assert tasks_of("--replay", path) == (found, [])
+
+
+def test_tasks_that_the_manager_does_not_tell_are_a_gap(swarm: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.json"
+    tasks_of("--host", swarm.host, "--save", path)
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"tasks": None}))
+    of_refused = tasks_of("--replay", path)
+    data["engine"]["Swarm"]["ControlAvailable"] = False
+    path.write_text(json.dumps(data | {"tasks": [], "services": []}))
+    for found, gaps in (of_refused, tasks_of("--replay", path)):
+        assert found == {}
+        assert len(gaps) == 1
