@@ -22,7 +22,7 @@ from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Finding, Gap, Report
 from infra_audit.hints import did_you_mean
 from infra_audit.named import NamedTuple
-from infra_audit.opening import Opened, Opener, Opening, Request, from_files
+from infra_audit.opening import Group, Opened, Opener, Opening, Request, by_config, from_files, open_files
 from infra_audit.plan import Plan, bind
 from infra_audit.reports.terminal import count
 from infra_audit.source import display_path
@@ -57,8 +57,8 @@ def audit(request: Request, opener: Opener | None = None) -> Report:
     """
     report = Report()
     stock = shipped()
-    for config, part in _by_config(request):
-        _audit_group(part, config, stock, opener or from_files, report)
+    for group in (opener or open_files)(request):
+        _audit_group(group, stock, report)
     return report
 
 
@@ -68,7 +68,7 @@ def deployments(request: Request, *, left_out: bool = False) -> Iterator[Opened]
     ``left_out``: also tell of the files of a folder that are no deployments.
     """
     stock = shipped()
-    for config, part in _by_config(request):
+    for config, part in by_config(request):
         for opening in from_files(part, config):
             opened = opening.open()
             if isinstance(opened.result, LeftOut) and not left_out:
@@ -83,14 +83,15 @@ def deployments(request: Request, *, left_out: bool = False) -> Iterator[Opened]
 def catalogue(request: Request) -> dict[str, Policy]:
     """The policies that a request could run, by id: shipped ones and those that its configurations name."""
     stock = shipped()
-    return {policy.id: policy for config, part in _by_config(request) for policy in _policies(part, config, stock)}
+    return {policy.id: policy for config, part in by_config(request) for policy in _policies(part, config, stock)}
 
 
-def _audit_group(request: Request, config: Config, stock: Shipped, opener: Opener, report: Report) -> None:
+def _audit_group(opened: Group, stock: Shipped, report: Report) -> None:
     """Audits what lies under one configuration."""
+    config, request, openings = opened
     policies = _policies(request, config, stock)
     report.policies.update((policy.id, partial(describe, policy)) for policy in policies)
-    group = _Group(request, config, stock, policies, list(opener(request, config)))
+    group = _Judging(request, config, stock, policies, list(openings))
     ignores = Ignores(config.ignores)
     ran: set[str] = set()
     for index, found in enumerate(group.judge_all()):
@@ -124,7 +125,7 @@ class _Judged(NamedTuple):
     ran: set[str]
 
 
-class _Group(NamedTuple):
+class _Judging(NamedTuple):
     """What lies under one configuration, and what it is judged by."""
 
     request: Request
@@ -238,29 +239,6 @@ def _covers(paths: Iterable[str], folder: str) -> bool:
 
 
 # -- configuration ------------------------------------------------------------------------------
-
-
-def _by_config(request: Request) -> Iterator[tuple[Config, Request]]:
-    """The request in parts, each under its own configuration."""
-    if request.config is not None:
-        yield read_config(request.config), request
-        return
-    if not request.use_config:
-        yield Config(), request
-        return
-    if request.files or not request.paths:
-        found = find_config(request.files[0] if request.files else ".")
-        yield (read_config(found) if found else Config()), request
-        return
-    groups: dict[str | None, list[str]] = {}
-    for path in request.paths:
-        groups.setdefault(find_config(path), []).append(path)
-    for file, paths in groups.items():
-        yield (read_config(file) if file else Config()), _with_paths(request, tuple(paths))
-
-
-def _with_paths(request: Request, paths: tuple[str, ...]) -> Request:
-    return request._replace(paths=paths)
 
 
 def known_policies(config: str | None = None) -> dict[str, Policy]:

@@ -1,8 +1,8 @@
 """What a request names, opened: files on disk to deployments.
 
-An *opener* finds what there is to audit and gives it as *openings*, none of them read yet, so that
-their number is known and several cores can read them. ``from_files`` is the opener for files on
-disk; a running engine is another one.
+An *opener* finds what there is to audit and gives it as *openings* in groups, each under its own configuration.
+None of them is read yet, so that their number is known and several cores can read them. ``open_files`` is the opener
+for files on disk; a running engine is another one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from infra_audit.deployment import Deployment, Files
-from infra_audit.engine.config import Config, DeploymentConfig, Rule
+from infra_audit.engine.config import Config, DeploymentConfig, Rule, find_config, read_config
 from infra_audit.errors import InfraAuditError, LeftOut, ReadError
 from infra_audit.named import NamedTuple
 from infra_audit.source import display_path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # few runs need them
     from infra_audit.baseline import Baseline
     from infra_audit.changes import Changes
 
-__all__ = ["Opened", "Opener", "Opening", "Request", "from_files"]
+__all__ = ["Group", "Opened", "Opener", "Opening", "Request", "by_config", "from_files", "open_files"]
 
 
 class Request(NamedTuple):
@@ -70,7 +70,40 @@ class Opening(Protocol):
     def open(self) -> Opened: ...
 
 
-Opener: TypeAlias = Callable[[Request, Config], Iterable[Opening]]
+class Group(NamedTuple):
+    """What lies under one configuration, and the part of the request that speaks about it."""
+
+    config: Config
+    request: Request
+    openings: Iterable[Opening]
+
+
+Opener: TypeAlias = Callable[[Request], Iterable[Group]]
+
+
+def open_files(request: Request) -> Iterator[Group]:
+    """The files on disk that a request names, each group under the configuration that is found for it."""
+    for config, part in by_config(request):
+        yield Group(config, part, from_files(part, config))
+
+
+def by_config(request: Request) -> Iterator[tuple[Config, Request]]:
+    """The request in parts, each under its own configuration."""
+    if request.config is not None:
+        yield read_config(request.config), request
+        return
+    if not request.use_config:
+        yield Config(), request
+        return
+    if request.files or not request.paths:
+        found = find_config(request.files[0] if request.files else ".")
+        yield (read_config(found) if found else Config()), request
+        return
+    groups: dict[str | None, list[str]] = {}
+    for path in request.paths:
+        groups.setdefault(find_config(path), []).append(path)
+    for file, paths in groups.items():
+        yield (read_config(file) if file else Config()), request._replace(paths=tuple(paths))
 
 
 def from_files(request: Request, config: Config) -> Iterator[Opening]:

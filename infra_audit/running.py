@@ -1,6 +1,6 @@
 """Running projects → deployments: the opener of ``infra-audit live``.
 
-One snapshot serves all projects of a run. Each becomes a deployment like one from files, beside what its own files
+One snapshot serves all projects of a look. Each becomes a deployment like one from files, beside what its own files
 declare, where they are known.
 """
 
@@ -17,10 +17,10 @@ from infra_audit.facts.products import parse_image, product_of_image
 from infra_audit.live.deadline import Deadline
 from infra_audit.live.masking import Masker
 from infra_audit.live.normalize import borrow, labels_of, normalize, projects
-from infra_audit.live.projects import env_files_of, files_of, folder_of, project_of
+from infra_audit.live.projects import Origin, folder_of, origin_of, project_of
 from infra_audit.live.store import Snapshot, load
 from infra_audit.named import NamedTuple
-from infra_audit.opening import Opened, Request, from_files
+from infra_audit.opening import Group, Opened, Request, by_config, from_files
 
 __all__ = ["Look", "Running"]
 
@@ -44,82 +44,119 @@ class Look(NamedTuple):
 
 
 class Running:
-    """An opener over one snapshot. ``snapshot`` is there after the first call."""
+    """An opener that looks at an engine each time that it is called.
+
+    ``snapshot``: what the last look saw; None where it saw nothing. Where nobody names a project, later looks are at
+    the one that the first look found, whatever else comes up beside it.
+    """
 
     def __init__(self, look: Look, environ: Mapping[str, str]) -> None:
         self.look = look
-        self._environ = environ
         self.snapshot: Snapshot | None = None
+        self._environ = environ
+        self._project: str | None = None
 
-    def __call__(self, request: Request, config: Config) -> Iterator[Opened]:
-        declared = [opening.open() for opening in from_files(request, config)] if request.files else []
-        for opened in declared:
-            if isinstance(opened.result, InfraAuditError):
-                yield opened
-                return
-        self.snapshot = snapshot = self._take(request, declared)
-        for missed in _unread(snapshot):
-            yield Opened("", missed)
-        for name in projects(snapshot):
-            yield self._open(snapshot, name, declared, request, config)
+    def __call__(self, request: Request) -> Iterator[Group]:
+        self.snapshot = None
+        if request.files:
+            yield self._beside_files(request)
+        else:
+            yield from self._by_labels(request)
 
-    def _take(self, request: Request, declared: Sequence[Opened]) -> Snapshot:
-        wanted = request.name or next((_project(opened) for opened in declared), None)
-        if self.look.replay is not None:
-            return _only(load(self.look.replay), wanted)
+    def _beside_files(self, request: Request) -> Group:
+        """The project of the -f files, under the configuration of these."""
+        [(config, part)] = by_config(request)
+        [declared] = [opening.open() for opening in from_files(part, config)]
+        if isinstance(declared.result, InfraAuditError):
+            return Group(config, part, [declared])
+        snapshot = self._take(request.name or _name(declared))
+        openings = [_beside(snapshot, name, declared) for name in projects(snapshot)]
+        return Group(config, part, [*_unread(snapshot), *openings])
+
+    def _by_labels(self, request: Request) -> Iterator[Group]:
+        """The projects beside the files that they were made from, each under the configuration of its own files."""
+        snapshot = self._take(request.name)
+        origins = {name: _origin(snapshot, name) for name in projects(snapshot)}
+        homes = {name: _home(origin) for name, origin in origins.items()}
+        first = _unread(snapshot)
+        for config, part in by_config(request._replace(paths=tuple(dict.fromkeys(homes.values())) or (".",))):
+            names = [name for name, home in homes.items() if home in part.paths]
+            openings = [_beside(snapshot, name, _declared(origins[name], name, part, config)) for name in names]
+            # what runs is never all that a configuration speaks about
+            yield Group(config, part._replace(paths=()), [*first, *openings])
+            first = []
+
+    def _take(self, wanted: str | None) -> Snapshot:
+        wanted = wanted or self._project
+        replay = self.look.replay
+        snapshot = self._ask(wanted) if replay is None else _only(load(replay), wanted)
+        if not self.look.every and len(projects(snapshot)) == 1:
+            [self._project] = projects(snapshot)
+        self.snapshot = snapshot
+        return snapshot
+
+    def _ask(self, wanted: str | None) -> Snapshot:
+        """What the engine says now."""
         from infra_audit.live.probes.run import Plan, probe
         from infra_audit.live.snapshot import connect, take
 
-        deadline = Deadline(self.look.timeout)
-        engine = connect(self.look.host, self.look.context, self._environ, deadline)
+        look = self.look
+        deadline = Deadline(look.timeout)
+        engine = connect(look.host, look.context, self._environ, deadline)
         try:
-            snapshot, raw = take(engine, deadline, Masker(), _chooser(wanted, every=self.look.every))
-            look = self.look
+            snapshot, raw = take(engine, deadline, Masker(), _chooser(wanted, every=look.every))
             asked = Plan(_product, look.without, look.execute, _password(look.redis_password_file))
             probe(snapshot, raw, engine, deadline, asked)
         finally:
             engine.close()
         return snapshot
 
-    def _open(
-        self, snapshot: Snapshot, name: str, declared: Sequence[Opened], request: Request, config: Config
-    ) -> Opened:
-        running = normalize(snapshot, name)
-        notes = [f"as it ran at {snapshot.data.get('taken')} on {snapshot.data['engine'].get('Name') or snapshot.host}"]
-        notes += [
-            f"{entry['container']}: {entry['why']}" for entry in snapshot.data.get("missed", ()) if entry.get("gone")
-        ]
-        of_files = declared[0] if declared else self._from_labels(snapshot, name, request, config)
-        if of_files is None or isinstance(of_files.result, InfraAuditError):
-            why = "" if of_files is None else f" ({of_files.result})"
-            notes.append(f"its Compose files are not known{why}: drift is not judged; name them with -f")
-            return Opened(name, running, tuple(notes))
-        running.declared = of_files.result
-        borrow(running.tree, of_files.result.tree)
-        running.files = of_files.result.files
-        if snapshot.masker is not None:
-            snapshot.masker.learn_from(of_files.result.tree.get("services").data())  # type: ignore[union-attr]
-            running.mask = snapshot.masker.apply
-        notes.append(f"compared with {' + '.join(of_files.result.files)}")
-        return Opened(name, running, tuple(notes), of_files.plan, of_files.rules)
 
-    def _labels(self, snapshot: Snapshot, name: str) -> Iterator[Mapping[str, Any]]:
-        """The labels of a project's containers."""
-        for entry in snapshot.data["containers"]:
-            if project_of(labels_of(entry)) == name:
-                yield labels_of(entry)
+def _beside(snapshot: Snapshot, name: str, declared: Opened) -> Opened:
+    """A running project beside what its files declare, or with a note where they are not known."""
+    running = normalize(snapshot, name)
+    notes = [f"as it ran at {snapshot.data.get('taken')} on {snapshot.data['engine'].get('Name') or snapshot.host}"]
+    notes += [f"{entry['container']}: {entry['why']}" for entry in snapshot.data.get("missed", ()) if entry.get("gone")]
+    of_files = declared.result
+    if isinstance(of_files, InfraAuditError):
+        why = f"its Compose files are not known ({of_files}): drift is not judged; name them with -f"
+        return Opened(name, running, (*notes, why))
+    running.declared = of_files
+    borrow(running.tree, of_files.tree)
+    running.files = of_files.files
+    if snapshot.masker is not None:
+        snapshot.masker.learn_from(of_files.tree.get("services").data())  # type: ignore[union-attr]
+        running.mask = snapshot.masker.apply
+    notes.append(f"compared with {' + '.join(of_files.files)}")
+    return Opened(name, running, tuple(notes), declared.plan, declared.rules)
 
-    def _from_labels(self, snapshot: Snapshot, name: str, request: Request, config: Config) -> Opened | None:
-        """What the files say that the containers were made from, where they are on this machine."""
-        labels = next((one for one in self._labels(snapshot, name) if files_of(one)), {})
-        files = files_of(labels)
-        if not files or not snapshot.is_local or not all(os.path.isfile(path) for path in files):
-            return None
-        env_files = request.env_files or tuple(path for path in env_files_of(labels) if os.path.isfile(path))
-        asked = request._replace(
-            files=files, env_files=env_files, folder=request.folder or folder_of(labels), name=name
-        )
-        return next(iter(from_files(asked, config))).open()
+
+def _origin(snapshot: Snapshot, name: str) -> Origin:
+    """The files that a project was made from, as far as they can be on this machine."""
+    labels = [labels_of(entry) for entry in snapshot.data["containers"]]
+    return origin_of(one for one in labels if snapshot.is_local and project_of(one) == name)
+
+
+def _home(origin: Origin) -> str:
+    """Where the configuration of a project is looked for: at its files, in its folder, or here."""
+    return next((path for path in (*origin.files[:1], origin.folder) if path and os.path.exists(path)), ".")
+
+
+def _declared(origin: Origin, name: str, request: Request, config: Config) -> Opened:
+    """What the files say that a project was made from; an error where they are not here."""
+    away = next((path for path in origin.files if not os.path.isfile(path)), None)
+    if away is not None:
+        return Opened(name, ReadError(f"{away} is not here"))
+    if not origin.files:
+        return Opened(name, ReadError("its containers do not name them for this machine"))
+    asked = request._replace(
+        files=origin.files,
+        env_files=request.env_files or tuple(filter(os.path.isfile, origin.env_files)),
+        folder=request.folder or origin.folder,
+        name=name,
+    )
+    [opening] = from_files(asked, config)
+    return opening.open()
 
 
 def _product(image: str) -> str | None:
@@ -130,7 +167,7 @@ def _password(path: str | None) -> str | None:
     return None if path is None else Files().read(path).text.strip()
 
 
-def _project(opened: Opened) -> str:
+def _name(opened: Opened) -> str:
     assert isinstance(opened.result, Deployment)
     name = opened.result.tree.get("name")
     return opened.name if name is None else str(name.value)
@@ -168,9 +205,10 @@ def _chooser(wanted: str | None, *, every: bool) -> Callable[[Sequence[Mapping[s
     return choose
 
 
-def _unread(snapshot: Snapshot) -> Iterator[EngineError | ReadError]:
-    """One error for all that the engine did not tell, with the first reason."""
+def _unread(snapshot: Snapshot) -> list[Opened]:
+    """One error for all that the engine did not tell, with the first reason; nothing where it told all."""
     missed = [entry for entry in snapshot.data.get("missed", ()) if not entry.get("gone")]
-    if missed:
-        total = len(snapshot.data["containers"]) + len(missed)
-        yield EngineError(f"{len(missed)} of {total} containers were not read: {missed[0]['why']}")
+    if not missed:
+        return []
+    total = len(snapshot.data["containers"]) + len(missed)
+    return [Opened("", EngineError(f"{len(missed)} of {total} containers were not read: {missed[0]['why']}"))]

@@ -7,6 +7,11 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.lab.fixtures import lab
+from tests.lab.small import small
+
+__all__ = ["lab", "small"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from infra_audit.engine.policies import shipped
-from tests.lab.fixtures import Lab, active, lab
+from tests.lab.fixtures import Lab, active
 from tests.lab.stack import SECRETS
-
-__all__ = ["lab"]
 
 pytestmark = pytest.mark.xdist_group("lab")
 

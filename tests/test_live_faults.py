@@ -12,10 +12,10 @@ import pytest
 
 from tests.command import Ran, infra_audit
 from tests.lab.broken import Talk, drips, engine_at, never_answers, relay
-from tests.lab.fixtures import Lab, active, lab
+from tests.lab.fixtures import Lab, active
 from tests.test_live_found import REST, extra
 
-__all__ = ["extra", "lab"]
+__all__ = ["extra"]
 
 in_lab = pytest.mark.xdist_group("lab")
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.lab.fixtures import Lab, lab
-
-__all__ = ["lab"]
+from tests.lab.fixtures import Lab
 
 pytestmark = pytest.mark.xdist_group("lab")
 

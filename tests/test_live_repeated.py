@@ -11,10 +11,8 @@ from infra_audit.errors import EngineError
 from infra_audit.exporter import Exporter
 from infra_audit.finding import Report
 from tests.command import infra_audit
-from tests.lab.fixtures import Lab, lab
+from tests.lab.fixtures import Lab
 from tests.test_live_found import REST
-
-__all__ = ["lab"]
 
 in_lab = pytest.mark.xdist_group("lab")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,30 +15,22 @@ from pathlib import Path
 import pytest
 
 from tests.command import environment
-from tests.lab.engine import Engine, why_no_engine
+from tests.lab.engine import Engine
+from tests.lab.small import IMAGE, Small
 from tests.servers import free_port
 
-pytestmark = pytest.mark.xdist_group("watched")
+pytestmark = pytest.mark.xdist_group("small")
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@pytest.fixture
+def shop(small: Small) -> Iterator[Small]:
     """An engine with one container of the project shop."""
-    why = why_no_engine()
-    if why:
-        pytest.skip(why)
-    image = tmp_path_factory.mktemp("image") / "image.tar"
-    linked = subprocess.run(["ldd", "/bin/busybox"], capture_output=True, text=True, check=False).stdout
-    with tarfile.open(image, "w", dereference=True) as tar:
-        tar.add("/bin/busybox", "bin/sleep")
-        for library in re.findall(r"/\S+", linked):
-            tar.add(os.path.realpath(library), library)
-    with Engine() as started:
-        started.docker("import", str(image), "small:1")
-        labels = ("project=shop", "service=app", "oneoff=False", "container-number=1")
-        options = [f"--label=com.docker.compose.{label}" for label in labels]
-        started.docker("run", "--detach", "--name=shop-app-1", "--network=none", *options, "small:1", "sleep", "1000")
-        yield started
+    small.run("shop-app-1", "shop")
+    try:
+        yield small
+    finally:
+        for name in small.docker("ps", "--all", "--format={{.Names}}").split():
+            small.docker("rm", "--force", name)
 
 
 @contextmanager
@@ -82,18 +72,33 @@ def until(holds: Callable[[], bool], seconds: float = 40) -> None:
         time.sleep(0.2)
 
 
+def metric(port: int, name: str) -> float:
+    """A value that the exporter serves, -1 where it serves none."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return -1.0
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return -1.0 if found is None else float(found[1])
+
+
+FINDINGS = 'infra_audit_findings{deployment="shop",policy="memory-limit",severity="warning"}'
+DONE = "infra_audit_last_audit_timestamp_seconds"
+
+
 def test_a_watch_tells_what_came_and_went_and_an_engine_that_is_away_changes_nothing(
-    engine: Engine, tmp_path: Path
+    shop: Small, tmp_path: Path
 ) -> None:
-    options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", engine.host)
+    options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "live", *options) as (process, out, err):
         until(lambda: "[memory-limit]" in out.read_text())
-        engine.docker("pause", "shop-app-1")
+        shop.docker("pause", "shop-app-1")
         until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
-        with away(engine):
+        with away(shop.engine):
             until(lambda: "there is no such socket" in err.read_text())
             time.sleep(1)
-        engine.docker("unpause", "shop-app-1")
+        shop.docker("unpause", "shop-app-1")
         until(lambda: "- error: shop-app-1: does not run: paused" in out.read_text())
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
@@ -101,32 +106,85 @@ def test_a_watch_tells_what_came_and_went_and_an_engine_that_is_away_changes_not
     assert err.read_text().count("there is no such socket") == 1
 
 
-def test_the_exporter_serves_what_it_last_saw_while_the_engine_is_away(engine: Engine, tmp_path: Path) -> None:
+def test_a_watch_stays_at_its_project_when_another_comes_up_and_when_its_own_goes(shop: Small, tmp_path: Path) -> None:
+    options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
+    with running(tmp_path, "live", *options) as (process, out, err):
+        until(lambda: "[memory-limit]" in out.read_text())
+        shop.run("other-app-1", "other")
+        shop.docker("pause", "shop-app-1")
+        until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
+        assert err.read_text() == ""
+        shop.docker("rm", "--force", "shop-app-1")
+        until(lambda: "the engine has no project shop; it has other" in err.read_text())
+        assert process.poll() is None
+    assert "other-app-1" not in out.read_text()
+
+
+def test_a_watch_goes_on_while_its_configuration_is_broken(shop: Small, tmp_path: Path) -> None:
+    config = tmp_path / ".infra-audit.yaml"
+    config.write_text("")
+    options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
+    with running(tmp_path, "live", *options) as (_, out, err):
+        until(lambda: "[memory-limit]" in out.read_text())
+        config.write_text("rules: [")
+        until(lambda: ".infra-audit.yaml:1:" in err.read_text())
+        config.write_text("rules: {memory-limit: {enabled: false, reason: the machine has one container}}")
+        until(lambda: re.search(r" - \w+: .*\[memory-limit\]", out.read_text()) is not None)
+    config.write_text("rules: [")
+    ran = shop.live("--watch", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_secrets_look_the_same_in_every_look(shop: Small, tmp_path: Path) -> None:
+    shop.run("shop-app-2", "shop", "sleep", "--password", "planted-in-one-replica-77", start=False)
+    options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
+    with running(tmp_path, "live", *options) as (_, out, _err):
+        until(lambda: "[replicas-differ]" in out.read_text())
+        shop.docker("pause", "shop-app-1")
+        until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
+    told = [line for line in out.read_text().splitlines() if "[replicas-differ]" in line]
+    assert len(told) == 1
+    assert re.search(r"--password \*\*\*[0-9a-f]{8}", told[0])
+
+
+def test_the_exporter_serves_what_it_last_saw_while_the_engine_is_away(shop: Small, tmp_path: Path) -> None:
     port = free_port()
-
-    def value(metric: str) -> float:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except OSError:
-            return -1.0
-        found = re.search(rf"^{re.escape(metric)} (\S+)$", text, re.MULTILINE)
-        return -1.0 if found is None else float(found[1])
-
-    findings = 'infra_audit_findings{deployment="shop",policy="memory-limit",severity="warning"}'
-    options = ("--listen", f"127.0.0.1:{port}", "--interval", "1s", "--no-probe", "all", "--host", engine.host)
+    options = ("--listen", f"127.0.0.1:{port}", "--interval", "1s", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "exporter", *options) as (process, _, err):
-        until(lambda: value("infra_audit_up") == 1)
-        assert value(findings) == 1
-        assert value('infra_audit_gaps{deployment="shop"}') >= 0
-        with away(engine):
-            until(lambda: value("infra_audit_up") == 0)
-            seen = value("infra_audit_last_audit_timestamp_seconds")
+        until(lambda: metric(port, "infra_audit_up") == 1)
+        assert metric(port, FINDINGS) == 1
+        assert metric(port, 'infra_audit_gaps{deployment="shop"}') >= 0
+        with away(shop.engine):
+            until(lambda: metric(port, "infra_audit_up") == 0)
+            seen = metric(port, DONE)
             until(lambda: err.read_text().count("there is no such socket") >= 2)
-            assert value(findings) == 1
-            assert value("infra_audit_last_audit_timestamp_seconds") == seen
+            assert metric(port, FINDINGS) == 1
+            assert metric(port, DONE) == seen
             assert 0 < time.time() - seen < 60
-        until(lambda: value("infra_audit_up") == 1)
-        assert value("infra_audit_last_audit_timestamp_seconds") > seen
+        until(lambda: metric(port, "infra_audit_up") == 1)
+        assert metric(port, DONE) > seen
+        shop.run("other-app-1", "other")
+        begun = time.time()
+        until(lambda: metric(port, DONE) > begun + 1)
+        assert metric(port, "infra_audit_up") == 1
+        assert metric(port, FINDINGS) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+
+
+def test_the_exporter_keeps_its_numbers_while_the_files_cannot_be_read(shop: Small, tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "compose.yaml"
+    text = f"name: shop\nservices:\n  app: {{image: '{IMAGE}', network_mode: none}}\n"
+    file.write_text(text)
+    options = ("--listen", f"127.0.0.1:{port}", "--interval", "1s", "--no-probe", "all", "--host", shop.engine.host)
+    with running(tmp_path, "exporter", "-f", "compose.yaml", *options) as (_, _, err):
+        until(lambda: metric(port, "infra_audit_up") == 1)
+        assert metric(port, FINDINGS) == 1
+        file.write_text("services: [")
+        until(lambda: metric(port, "infra_audit_up") == 0)
+        seen = metric(port, DONE)
+        until(lambda: err.read_text().count("compose.yaml:1:") >= 2)
+        assert (metric(port, FINDINGS), metric(port, DONE)) == (1, seen)
+        file.write_text(text)
+        until(lambda: metric(port, "infra_audit_up") == 1)
+        assert metric(port, DONE) > seen

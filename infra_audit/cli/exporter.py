@@ -32,7 +32,8 @@ def command(request: Request, look: Look, plan: str | None, listen: str, interva
     infra_audit_last_audit_timestamp_seconds tells their age.
     """
     request = request._replace(plan=plan)
-    exporter = Exporter(lambda: audit(request, Running(look, os.environ)))
+    running = Running(look, os.environ)
+    exporter = Exporter(lambda: audit(request, running))
     serve(exporter, listen)
     while True:
         begun = time.monotonic()

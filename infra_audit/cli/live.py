@@ -13,7 +13,7 @@ from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.options import DURATION, engine_options, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.cli.reporting import Wanted, emit, exit_code, report_options, tell_undone
-from infra_audit.errors import EngineError, UsageError
+from infra_audit.errors import EngineError, InfraAuditError, UsageError
 from infra_audit.finding import Report
 from infra_audit.reports.terminal import printable
 from infra_audit.running import Look, Running
@@ -67,8 +67,9 @@ def command(
 ) -> int:
     """Audit a running Compose project through the Docker API.
 
-    Without -p: the project of the working directory, or the only one. The files that the containers were made from
-    are found by their labels, or named with -f; every difference from them is a finding. Nothing is changed.
+    Without -p: the project of the working directory, or the only one. The files that the containers were made from,
+    and the configuration beside them, are found by their labels, or named with -f; every difference from them is a
+    finding. Nothing is changed.
 
     Exit codes: 0 clean; 1 findings at or above --fail-on; 2 the job was not wholly done.
     """
@@ -101,9 +102,9 @@ def command(
 def _wait(request: Request, look: Look, wanted: Wanted, seconds: float) -> tuple[Report, bool]:
     """The first report that is clean with all containers ready, or the last one before the time is over."""
     until = time.monotonic() + seconds
+    running = Running(look, os.environ)
     while True:
-        left = until - time.monotonic()
-        running = Running(look._replace(timeout=max(1.0, min(left, _LOOK))), os.environ)
+        running.look = look._replace(timeout=max(1.0, min(until - time.monotonic(), _LOOK)))
         try:
             report = audit(request, running)
         except EngineError as error:
@@ -134,10 +135,13 @@ def _watch(request: Request, look: Look, wanted: Wanted, pause: float) -> None:
     before: Report | None = None
     told: list[str] = []
     screen = sys.stdout.isatty()
+    running = Running(look, os.environ)
     while True:
         try:
-            report = audit(request, Running(look, os.environ))
-        except EngineError as error:
+            report = audit(request, running)
+        except InfraAuditError as error:
+            if before is None and not isinstance(error, EngineError):
+                raise  # what is asked for is wrong; later it is what somebody just changed
             report = Report(errors=[error])
         if screen:
             sys.stdout.write(_CLEAR)

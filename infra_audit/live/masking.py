@@ -1,8 +1,8 @@
 """Takes the secrets out of what an engine says, before anything else sees it.
 
 A secret becomes a token that says nothing about it and that is the same wherever the same secret stands, so that
-"both have the same password" can still be decided. Tokens are made with a key that lives as long as the process:
-nobody can try passwords against a saved snapshot.
+"both have the same password" can still be decided, and whether anything changed since the last look. Tokens are made
+with a key that lives as long as the process: nobody can try passwords against a saved snapshot.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from infra_audit.secrets import MASK, is_secret_key, secret_ranges
 
 __all__ = ["Masker", "is_masked"]
 
+_KEY = randomness.token_bytes(16)
 _LEAST = 5
 """A shorter secret is masked where it stands; looking for it everywhere would hit ordinary words."""
 
@@ -37,13 +38,12 @@ class Masker:
     """Learns secrets from data and masks them in data."""
 
     def __init__(self) -> None:
-        self._key = randomness.token_bytes(16)
         self._secrets: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
     def token(self, secret: str) -> str:
         """What stands for a secret: ``***`` and eight hex digits."""
-        return MASK + hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:8]
+        return MASK + hmac.new(_KEY, secret.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:8]
 
     def learn(self, *secrets: str) -> None:
         """These texts are secrets wherever they stand."""

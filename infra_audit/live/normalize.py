@@ -15,7 +15,7 @@ from infra_audit.deployment import Deployment, Files
 from infra_audit.errors import Undecidable
 from infra_audit.finding import Problem, SubjectRef
 from infra_audit.live.located import locate
-from infra_audit.live.projects import COMPOSE, files_of, folder_of, is_one_off, number_of, project_of, service_of
+from infra_audit.live.projects import COMPOSE, is_one_off, number_of, origin_of, project_of, service_of
 from infra_audit.live.service import as_service
 from infra_audit.live.store import Snapshot
 from infra_audit.live.swarm import swarm
@@ -61,7 +61,7 @@ def normalize(snapshot: Snapshot, project: str) -> Deployment:
         (entry for entry in data["containers"] if project_of(labels_of(entry)) == project),
         key=lambda entry: (service_of(labels_of(entry)) or "", number_of(labels_of(entry)), str(entry.get("Name"))),
     )
-    labels = next((labels_of(entry) for entry in containers if files_of(labels_of(entry))), {})
+    origin = origin_of(map(labels_of, containers))
     engine = locate(
         "docker:engine", {**data["engine"], "Host": snapshot.host, "Networks": _other_networks(data, project)}
     )
@@ -88,8 +88,8 @@ def normalize(snapshot: Snapshot, project: str) -> Deployment:
     return Deployment(
         name=project,
         source=SOURCE,
-        files=tuple(display_path(path) for path in files_of(labels)),
-        folder=folder_of(labels),
+        files=tuple(map(display_path, origin.files)),
+        folder=origin.folder,
         tree=Node(tree, _place(found, engine.span)),
         problems=list(_missed(data.get("missed") or (), project, engine)),
         reader=Files() if snapshot.is_local else Elsewhere(),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["COMPOSE", "env_files_of", "files_of", "folder_of", "is_one_off", "number_of", "project_of", "service_of"]
+from infra_audit.named import NamedTuple
+
+__all__ = ["COMPOSE", "Origin", "folder_of", "is_one_off", "number_of", "origin_of", "project_of", "service_of"]
 
 COMPOSE = "com.docker.compose."
 _STACK = "com.docker.stack.namespace"
@@ -37,10 +41,12 @@ def number_of(labels: Mapping[str, Any]) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def files_of(labels: Mapping[str, Any]) -> tuple[str, ...]:
-    """The Compose files that a container was made from."""
-    text = str(labels.get(f"{COMPOSE}project.config_files", ""))
-    return tuple(part for part in text.split(",") if part)
+class Origin(NamedTuple):
+    """What a project was made from: absolute paths on the engine's host, as far as its labels tell them."""
+
+    files: tuple[str, ...] = ()
+    folder: str = ""
+    env_files: tuple[str, ...] = ()
 
 
 def folder_of(labels: Mapping[str, Any]) -> str:
@@ -48,7 +54,17 @@ def folder_of(labels: Mapping[str, Any]) -> str:
     return str(labels.get(f"{COMPOSE}project.working_dir", ""))
 
 
-def env_files_of(labels: Mapping[str, Any]) -> tuple[str, ...]:
-    """The env files that Compose was given for the project."""
-    text = str(labels.get(f"{COMPOSE}project.environment_file", ""))
-    return tuple(part for part in text.split(",") if part)
+def origin_of(containers: Iterable[Mapping[str, Any]]) -> Origin:
+    """What most of a project's containers were made from, by their labels; not those of ``docker compose run``."""
+    found = Counter(
+        Origin(_paths(labels, "config_files"), folder_of(labels), _paths(labels, "environment_file"))
+        for labels in containers
+        if not is_one_off(labels)
+    )
+    return max(found, key=lambda origin: (bool(origin.files), found[origin]), default=Origin())
+
+
+def _paths(labels: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """A list of files; Compose before its second version wrote them as they were typed in the project directory."""
+    text = str(labels.get(f"{COMPOSE}project.{key}", ""))
+    return tuple(os.path.join(folder_of(labels), part) for part in text.split(",") if part)
