@@ -3,6 +3,7 @@
 # make lint    ruff and mypy
 # make bench   start-up and audit time, beside other tools
 # make exporters   records the exporter catalogue from the real exporters' own metrics
+# make running records what an engine says about the project that examples of policies about what runs start from
 # make docs    writes the outputs that the pages show, and docs/policies
 # make conformance FOLDER=folder ORACLE=file   compares `resolve` with Docker Compose's own answers
 # make fuzz TARGET=yaml MINUTES=10   searches inputs that break a reader (targets: tests/fuzz/targets.py)
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= auto
 SOURCES := infra_audit tests docs benchmarks hatch_build.py
 
-.PHONY: audit test lint format bench docs exporters conformance fuzz positions differential wheel clean
+.PHONY: audit test lint format bench docs exporters running conformance fuzz positions differential wheel clean
 .DELETE_ON_ERROR:
 
 audit: $(VENV)/.installed
@@ -42,6 +43,10 @@ bench: $(VENV)/.dev
 exporters: $(VENV)/.dev
 	@sh tests/provision.sh
 	$(BIN)/python -m tests.exporters
+
+running: $(VENV)/.dev
+	@sh tests/provision.sh
+	$(BIN)/python -m tests.running.record
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py

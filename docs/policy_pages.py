@@ -13,10 +13,12 @@ from infra_audit.engine.prose import describe
 from infra_audit.finding import Description, Report
 from infra_audit.reports import Look, reporter
 from tests.examples import Example, documents, examples, judged
+from tests.running import PREFIX
 
 __all__ = ["pages"]
 
 _MARKS = {"error": "🔴", "warning": "🟠", "info": "🔵"}
+_SAID = "what the engine says otherwise than of [a project in which all is well](../../tests/running/compose.yaml)"
 _LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".conf": "conf", ".env": "sh", ".sql": "sql"}
 
 
@@ -83,14 +85,14 @@ def _page(policy: Policy, shown: list[Example]) -> Iterator[str]:
 
 def _examples(described: Description, shown: list[Example]) -> Iterator[str]:
     for kind, title in (("bad", "Gives a finding"), ("good", "Gives none")):
-        for number, files in enumerate(described.examples.get(kind, ())):
+        for number, example in enumerate(described.examples.get(kind, ())):
             yield f"## {title}"
             yield ""
-            for name, text in files.items():
+            for name, text in example.files.items():
                 fence = "````" if "```" in text else "```"
-                yield f"`{name}`"
+                yield f"`{name}`" + (f", {_SAID}" if name.startswith(PREFIX) else "")
                 yield ""
-                yield f"{fence}{_LANGUAGES.get(os.path.splitext(name)[1], 'text')}"
+                yield f"{fence}{_language(name)}"
                 yield text.rstrip("\n")
                 yield fence
                 yield ""
@@ -99,8 +101,12 @@ def _examples(described: Description, shown: list[Example]) -> Iterator[str]:
                 yield from _output(matching[0])
 
 
+def _language(name: str) -> str:
+    return "yaml" if name.startswith(PREFIX) else _LANGUAGES.get(os.path.splitext(name)[1], "text")
+
+
 def _output(example: Example) -> Iterator[str]:
-    """What `check` prints about an example; nothing where it takes a running project to see it."""
+    """What `check` or `live` prints about an example; nothing where it says nothing."""
     here = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         try:

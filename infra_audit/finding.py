@@ -157,6 +157,17 @@ class Edit(NamedTuple):
     refused: str = ""
 
 
+class Example(NamedTuple):
+    """File name → text. ``findings``: the places (file:line) in files that hold no marks.
+
+    A name as ``docker:shop-web-1`` stands for what the engine says about a thing, where that is other than of one in
+    which all is well.
+    """
+
+    files: Mapping[str, str]
+    findings: Sequence[str] = ()
+
+
 class Description(NamedTuple):
     """A policy for people. Prose is plain text in paragraphs; ``examples`` are of the kinds "bad" and "good".
 
@@ -173,7 +184,7 @@ class Description(NamedTuple):
     fix: str
     references: Sequence[str] = ()
     cis: Sequence[str] = ()
-    examples: Mapping[str, Sequence[Mapping[str, str]]] = {}
+    examples: Mapping[str, Sequence[Example]] = {}
 
 
 @dataclass(slots=True, eq=False, repr=False)

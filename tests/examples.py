@@ -6,7 +6,8 @@
 files that have no comments behind a value (redis.conf). A file without any comments (JSON) has its places in
 the list ``findings`` of the example: ``findings: ["dashboard.json:12"]``. The first file or files named
 ``*compose*.y*ml`` are the ``-f`` files in order; ``plan.yaml`` is a plan that is adopted, ``.infra-audit.yaml``
-the configuration.
+the configuration. Texts named ``docker:…`` make it an example of what runs (``tests.running``): the snapshot that
+they give is replayed, and compared with the Compose files where there are some.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from infra_audit.deployment import Files
 from infra_audit.engine.policies import PACKS, Policy
 from infra_audit.finding import Gap, Report
 from infra_audit.readers.yaml import read_yaml
+from infra_audit.running import Look, Running
+from infra_audit.source import Span
+from tests import running
 
 __all__ = ["Document", "Example", "Told", "documents", "examples", "judged", "run"]
 
 MARK = "# <-- finding"
 PROJECT = "example"
 CONFIG = ".infra-audit.yaml"
+REPLAYED = "snapshot.json"
 
 
 class Document(NamedTuple):
@@ -48,6 +53,11 @@ class Example(NamedTuple):
     @property
     def id(self) -> str:
         return f"{self.policy.id}-{self.kind}-{self.number}"
+
+    @property
+    def running(self) -> dict[str, str]:
+        """The texts that say what runs."""
+        return {name: text for name, text in self.files.items() if name.startswith(running.PREFIX)}
 
     @property
     def marked(self) -> list[tuple[str, int]]:
@@ -88,23 +98,27 @@ def examples(document: Document) -> Iterator[Example]:
 
 def judged(example: Example, folder: Path) -> Report:
     """Writes the files of an example; the report of its policy alone on them."""
-    for name, text in example.files.items():
+    files = {name: text for name, text in example.files.items() if name not in example.running}
+    if example.running:
+        files[REPLAYED] = running.snapshot(example.running)
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    compose = [str(folder / name) for name in example.files if "compose" in name and name.endswith((".yaml", ".yml"))]
+    compose = [str(folder / name) for name in files if "compose" in name and name.endswith((".yaml", ".yml"))]
     plan = str(folder / "plan.yaml") if "plan.yaml" in example.files else "none"
     policy = example.policy
     request = audit.Request(
         files=tuple(compose),
         folder=str(folder),
-        name=PROJECT,
+        name=running.PROJECT if example.running else PROJECT,
         plan=plan,
         config=str(folder / CONFIG) if CONFIG in example.files else None,
         use_config=CONFIG in example.files,
         policies=() if policy.family == "suppressions" else (policy.id,),
     )
-    return audit.audit(request)
+    opener = Running(Look(replay=str(folder / REPLAYED)), {}) if example.running else None
+    return audit.audit(request, opener)
 
 
 def run(example: Example, folder: Path) -> Told:
@@ -114,6 +128,13 @@ def run(example: Example, folder: Path) -> Told:
     if report.errors:
         raise AssertionError("; ".join(map(str, report.errors)))
     found = [finding for finding in report.active() if finding.policy == policy.id]
-    lines = sorted((os.path.relpath(finding.place.source.location, folder), finding.place.line) for finding in found)
+    lines = sorted(_line(example, finding.place, folder) for finding in found)
     gaps = [gap for gap in report.gaps if gap.policy == policy.id]
     return Told(lines, [str(finding.place) + " " + finding.message for finding in found], gaps)
+
+
+def _line(example: Example, place: Span, folder: Path) -> tuple[str, int]:
+    """The file of the example and the line in it that a finding's place is."""
+    if place.source.path.startswith(running.PREFIX):
+        return running.line_of(place, example.running)
+    return os.path.relpath(place.source.location, folder), place.line

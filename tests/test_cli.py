@@ -390,8 +390,9 @@ def test_policies_as_json_name_each_policy_once() -> None:
     assert "memory-limit" in names
     assert len(names) == len(set(names))
     assert {tuple(policy) for policy in data["policies"]} == {
-        ("id", "title", "severity", "subject", "family", "pack", "live")
+        ("id", "title", "severity", "subject", "family", "pack", "live", "examples")
     }
+    assert all(policy["examples"]["bad"] and policy["examples"]["good"] for policy in data["policies"])
     listed = infra_audit("policies").out
     assert all(f"  {name} " in listed for name in names)
 
@@ -401,6 +402,17 @@ def test_explain_shows_why_fix_and_examples() -> None:
     assert ran.code == 0, ran.err
     for word in ("memory-limit", "Why", "How to fix it", "Gives a finding", "Gives none", "# <-- finding"):
         assert word in ran.out
+
+
+def test_explain_shows_what_an_engine_says() -> None:
+    out = infra_audit("explain", "container-healthy").out
+    assert "docker:shop-web-2, what the engine says otherwise" in out
+    assert "Status: unhealthy   # <-- finding" in out
+
+
+def test_explain_marks_lines_of_files_that_hold_no_marks() -> None:
+    out = infra_audit("explain", "dashboard-uid-duplicate").out
+    assert '"uid"' in next(line for line in out.splitlines() if line.endswith("# <-- finding"))
 
 
 @pytest.mark.parametrize("document", ["policy", "plan", "config", "report"])

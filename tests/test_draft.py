@@ -78,6 +78,7 @@ EXAMPLES = [
     for document in documents()
     if document.policy.pack == "documented" or document.policy.family in ("health", "networks", "resources")
     for example in examples(document)
+    if not example.running
 ]
 
 

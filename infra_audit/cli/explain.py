@@ -52,13 +52,11 @@ def _page(policy: Policy, described: Description, look: Look) -> Iterator[str]:
     for kind, title in (("bad", "Gives a finding"), ("good", "Gives none")):
         for example in described.examples.get(kind, ()):
             yield from _section(title, style)
-            listed = example.get("findings", ())
-            for name, text in example.items():
-                if name == "findings":
-                    continue
-                yield f"  {style('place', name)}"
+            for name, text in example.files.items():
+                said = ", what the engine says otherwise" if name.startswith("docker:") else ""
+                yield f"  {style('place', name)}{said}"
                 for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
-                    mark = "  # <-- finding" if f"{name}:{number}" in listed else ""
+                    mark = "  # <-- finding" if f"{name}:{number}" in example.findings else ""
                     yield f"    {style('dim', '|')} {line}{mark}".rstrip()
     references = [f"CIS Docker Benchmark {number}" for number in described.cis] + list(described.references)
     if references:

@@ -13,6 +13,7 @@ from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.options import color_options, config_option, format_option
 from infra_audit.cli.output import look_for, write
 from infra_audit.engine.policies import Policy
+from infra_audit.engine.prose import describe
 from infra_audit.errors import UsageError
 from infra_audit.hints import did_you_mean
 from infra_audit.reports.terminal import Style, count
@@ -45,6 +46,7 @@ def _entry(policy: Policy) -> dict[str, object]:
         "family": policy.family,
         "pack": policy.pack,
         "live": policy.live is True,
+        "examples": {kind: [dict(one.files) for one in shown] for kind, shown in describe(policy).examples.items()},
     }
 
 

@@ -9,7 +9,7 @@ from infra_audit.engine.conditions import leaves
 from infra_audit.engine.policies import Check, Policy, read_document
 from infra_audit.engine.templates import fill, placeholders
 from infra_audit.facts.registry import definitions
-from infra_audit.finding import Description
+from infra_audit.finding import Description, Example
 
 __all__ = ["describe"]
 
@@ -29,13 +29,13 @@ def describe(policy: Policy) -> Description:
         fix=_advice(policy),
         references=tuple(document.get("references") or ()),
         cis=tuple(map(str, cis)) if isinstance(cis, list) else (str(cis),) if cis else (),
-        examples={kind: tuple(map(_files, each)) for kind, each in (document.get("examples") or {}).items()},
+        examples={kind: tuple(map(_example, each)) for kind, each in (document.get("examples") or {}).items()},
     )
 
 
-def _files(example: Mapping[str, Any]) -> dict[str, str]:
-    """The files of an example, without the list of places that it holds beside them."""
-    return {name: text for name, text in example.items() if isinstance(text, str)}
+def _example(entry: Mapping[str, Any]) -> Example:
+    files = {name: text for name, text in entry.items() if isinstance(text, str)}
+    return Example(files, tuple(entry.get("findings", ())))
 
 
 def _advice(policy: Policy) -> str:

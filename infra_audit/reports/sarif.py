@@ -96,8 +96,9 @@ def _help_markdown(described: Description) -> str:
     if described.fix:
         parts += ["## How to fix it", _paragraphs(described.fix)]
     for kind, title in (("bad", "Gives a finding"), ("good", "Gives none")):
-        for files in described.examples.get(kind, ())[:1]:
-            parts += [f"## {title}", *(f"`{name}`\n\n```\n{text.rstrip()}\n```" for name, text in files.items())]
+        for example in described.examples.get(kind, ())[:1]:
+            shown = (f"`{name}`\n\n```\n{text.rstrip()}\n```" for name, text in example.files.items())
+            parts += [f"## {title}", *shown]
     references = [
         *(f"CIS Docker Benchmark {number}" for number in described.cis),
         *(f"<{reference}>" for reference in described.references),
