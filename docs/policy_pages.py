@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra_audit.engine.policies import Policy, shipped
 from infra_audit.engine.prose import describe
-from infra_audit.finding import Description, Report
+from infra_audit.finding import CIS_BENCHMARK, Description, Report
 from infra_audit.reports import Look, reporter
 from tests.examples import Example, documents, examples, judged
 from tests.running import PREFIX
@@ -59,7 +59,7 @@ def _page(policy: Policy, shown: list[Example]) -> Iterator[str]:
     yield ""
     parts = [f"{_MARKS[severity]} {severity}", f"judges each {policy.subject.replace('_', ' ')}"]
     parts.append(f"[{policy.pack}/{policy.family}](../../policies/{policy.pack}/{policy.family}/{policy.id}.yaml)")
-    parts += [f"CIS Docker Benchmark {', '.join(described.cis)}"] if described.cis else []
+    parts += [f"{CIS_BENCHMARK}: {', '.join(described.cis)}"] if described.cis else []
     parts += ["needs a running project"] if policy.live else []
     parts += [] if policy.enabled else ["off unless a configuration enables it"]
     yield " · ".join(parts)

@@ -12,9 +12,11 @@ from infra_audit.named import NamedTuple
 from infra_audit.source import Span
 
 __all__ = [
+    "CIS_BENCHMARK",
     "DeploymentInfo",
     "Description",
     "Edit",
+    "Example",
     "Finding",
     "Gap",
     "Problem",
@@ -168,10 +170,14 @@ class Example(NamedTuple):
     findings: Sequence[str] = ()
 
 
+CIS_BENCHMARK = "CIS Docker Benchmark 1.6.0"
+"""The benchmark whose numbers policies name: of June 2023, which has AppArmor profiles as 5.2 and swarm mode as 5.1."""
+
+
 class Description(NamedTuple):
     """A policy for people. Prose is plain text in paragraphs; ``examples`` are of the kinds "bad" and "good".
 
-    ``cis``: the recommendations of the CIS Docker Benchmark that it checks, by number.
+    ``cis``: the recommendations of CIS_BENCHMARK that it checks, by number.
     """
 
     id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -176,3 +177,16 @@ def test_a_change_is_one_error_on_its_line(change: Change, tmp_path: Path, monke
     report = judged(folder, monkeypatch)
     assert told(report) == [(change.policy, f"{change.file}:{change.line}")]
     assert report.exit_code(Severity.error) == 1
+
+
+def test_a_plan_that_nobody_adopted_asks_for_no_alerts(tmp_path: Path) -> None:
+    compose = "services: {prometheus: {image: 'prom/prometheus:v3.5.0'}, cache: {image: 'redis:7.4.1'}}\n"
+    (tmp_path / "compose.yaml").write_text(compose)
+
+    def asked(*args: str) -> set[str]:
+        report = json.loads(infra_audit("check", "--format", "json", *args, cwd=tmp_path).out)
+        return {one["policy"] for one in report["findings"]}
+
+    assert "documented-cpus" in asked()
+    assert "documented-alerts" not in asked()
+    assert "documented-alerts" in asked("--plan", "reference")

@@ -13,7 +13,7 @@ from infra_audit.cli.output import look_for, write
 from infra_audit.cli.policies import nearest
 from infra_audit.engine.policies import Policy
 from infra_audit.engine.prose import describe
-from infra_audit.finding import Description
+from infra_audit.finding import CIS_BENCHMARK, Description
 from infra_audit.reports.terminal import Look, Style, wrap
 
 __all__ = ["command"]
@@ -58,7 +58,7 @@ def _page(policy: Policy, described: Description, look: Look) -> Iterator[str]:
                 for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
                     mark = "  # <-- finding" if f"{name}:{number}" in example.findings else ""
                     yield f"    {style('dim', '|')} {line}{mark}".rstrip()
-    references = [f"CIS Docker Benchmark {number}" for number in described.cis] + list(described.references)
+    references = [f"{CIS_BENCHMARK}, {number}" for number in described.cis] + list(described.references)
     if references:
         yield from _section("References", style)
         yield from (f"  {reference}" for reference in references)

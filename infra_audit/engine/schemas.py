@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from infra_audit.engine.conditions import COMPARISONS
+from infra_audit.finding import CIS_BENCHMARK
 from infra_audit.suppress import is_date
 from infra_audit.units import parse_bytes, parse_duration
 
@@ -221,7 +222,7 @@ class PolicyDocument(Strict):
     fix: Text | None = None
     edit: _Edit | None = None
     references: list[Text] = []
-    cis: Recommendation | list[Recommendation] = Field([], description="Of the CIS Docker Benchmark 1.6.0.")
+    cis: Recommendation | list[Recommendation] = Field([], description=f"Of the {CIS_BENCHMARK}.")
     fold: bool = False
     enabled: bool = True
     live: bool | None = Field(None, description="true: only what runs; false: only files. Default: both.")

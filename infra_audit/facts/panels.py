@@ -249,7 +249,8 @@ RATE_INTERVAL_SCHEMA = 26
 
 _RANGE = Pattern(r"\[\s*(?P<range>\$\{?\w+(?::\w+)?\}?|[0-9][0-9a-z]*)\s*\]")
 _CALLED = Pattern(r"(\w+)\s*\Z")
-_RATES = frozenset(("rate", "irate", "increase", "delta", "idelta"))
+_PER_SECOND = frozenset(("rate", "irate"))
+_DIFFERENCES = frozenset(("increase", "delta", "idelta"))
 _INTERVAL = Pattern(r"\$\{?__interval(?::\w+)?\}?\Z")
 _SAFE_INTERVAL = 60
 """Four scrapes of 15 s, Prometheus' usual interval, or two of 30 s."""
@@ -275,19 +276,22 @@ def knows_rate_interval(subject: Subject) -> Fact[bool]:
 @fact("panel.interval_rates", on="panel")
 def interval_rates(subject: Subject) -> Fact[list[Item]]:
     """Rates over $__interval, which may be shorter than two scrapes unless its least is set to a minute or more."""
-    return Known(_rates(subject, _INTERVAL, shortest=_SAFE_INTERVAL))
+    return Known(_rates(subject, _INTERVAL, _PER_SECOND | _DIFFERENCES, shortest=_SAFE_INTERVAL))
 
 
 @fact("panel.fixed_rates", on="panel")
 def fixed_rates(subject: Subject) -> Fact[list[Item]]:
-    """Rates over a fixed time in panels that draw a line, which skip samples when somebody zooms out."""
+    """Rates over a fixed time in panels that draw a line, which skip samples when somebody zooms out.
+
+    Not an increase: its time is a part of what it says ("errors in 5 minutes").
+    """
     if panel_of(subject).kind not in ("timeseries", "graph"):
         return Known([])
-    return Known(_rates(subject, _FIXED))
+    return Known(_rates(subject, _FIXED, _PER_SECOND))
 
 
-def _rates(subject: Subject, wanted: Pattern, shortest: float | None = None) -> list[Item]:
-    """The ranges of rates in the panel's PromQL that are of a kind, each text once.
+def _rates(subject: Subject, wanted: Pattern, functions: frozenset[str], shortest: float | None = None) -> list[Item]:
+    """The ranges of some functions in the panel's PromQL that are of a kind, each text once.
 
     ``shortest``: leave out queries whose interval is set to at least so many seconds, or by a variable.
     """
@@ -305,7 +309,7 @@ def _rates(subject: Subject, wanted: Pattern, shortest: float | None = None) -> 
         for match in _RANGE.finditer(text):
             if not wanted.match(match["range"]) or match["range"] in items:
                 continue
-            if _function_around(text, match.start()) in _RATES:
+            if _function_around(text, match.start()) in functions:
                 place = query.place(Place(*match.span("range")))
                 items[match["range"]] = Item(match["range"], (Evidence(place),))
     return list(items.values())

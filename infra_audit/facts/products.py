@@ -13,6 +13,7 @@ __all__ = [
     "FAMILIES",
     "MONITORS",
     "ONE_SHOT_IMAGES",
+    "SHELL_IMAGES",
     "Image",
     "is_exporter",
     "parse_image",
@@ -264,6 +265,9 @@ MONITORS = FAMILIES["prometheus"] | FAMILIES["grafana"]
 
 ONE_SHOT_IMAGES = frozenset(("minio/mc", "flyway/flyway", "liquibase/liquibase", "migrate/migrate", "hello-world"))
 """Images of tools that do one thing and end."""
+
+SHELL_IMAGES = frozenset(("alpine", "bash", "busybox", "debian", "fedora", "ubuntu"))
+"""Images of which nothing but a shell starts."""
 
 
 def product_of_image(image: Image) -> str | None:

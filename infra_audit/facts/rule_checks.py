@@ -92,9 +92,9 @@ def _has_other_readers(subject: Subject) -> bool:
 
 @fact("monitoring.undocumented_failures", on="deployment")
 def undocumented_failures(deployment: Subject) -> Fact[list[Item]]:
-    """Failures of the plan that no loaded alert watches, and fewer alerts than it asks for."""
+    """Failures of the adopted plan that no loaded alert watches, and fewer alerts than it asks for."""
     plan = deployment.deployment.plan
-    wanted = plan.plan.alerts if plan is not None else {}
+    wanted = plan.plan.alerts if plan is not None and plan.adopted else {}
     servers = [one for one in deployment.deployment.subjects("service") if value_of(one, "prometheus.is_server")]
     if not wanted or not servers:
         return Known([], deployment.node)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
-from infra_audit.facts.products import DATASTORES, ONE_SHOT_IMAGES, Image, parse_image, product_of_image
+from infra_audit.facts.products import DATASTORES, ONE_SHOT_IMAGES, SHELL_IMAGES, Image, parse_image, product_of_image
 from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact, value_of
 from infra_audit.facts.shell import SHELLS, base_name, commands, is_script_option
 from infra_audit.named import NamedTuple
@@ -251,6 +251,40 @@ _ONE_SHOT_NAME = Pattern(
     r"create-?buckets?|createbuckets|mc|topics?-(?:init|setup)|init-topics)(?:\Z|[-_.])"
 )
 _WAITS = Pattern(r"\A(?:infinity|inf|\d{6,}|\d+d)\Z")
+_ENDING = frozenset(
+    (
+        "aws",
+        "chmod",
+        "chown",
+        "cp",
+        "createdb",
+        "curl",
+        "echo",
+        "exit",
+        "false",
+        "kafka-topics",
+        "ln",
+        "ls",
+        "mc",
+        "mkdir",
+        "mongo",
+        "mongosh",
+        "mv",
+        "mysql",
+        "printf",
+        "psql",
+        "rabbitmqadmin",
+        "redis-cli",
+        "return",
+        "rm",
+        "swift",
+        "touch",
+        "true",
+    )
+)
+"""Programs that do one thing and end."""
+_ENDING_COMMANDS = frozenset((("ollama", "pull"), ("kibana-encryption-keys", "generate")))
+_LOOP = Pattern(r"\b(?:while|until)\b", hints=("while", "until"))
 
 
 @fact("service.restart", on="service")
@@ -279,7 +313,7 @@ def long_running(service: Subject) -> Fact[bool]:
     """False for a service that does one thing and ends: a migration, a bucket maker, a command-line tool.
 
     That is one that others wait for with service_completed_successfully, one with ``restart: "no"``,
-    and, unless it restarts always, one whose name or image says so.
+    and, unless it restarts always, one whose name, image or command says so.
     """
     waiting = _waited_for_completion(service.deployment).get(service.name)
     if waiting is not None:
@@ -291,17 +325,38 @@ def long_running(service: Subject) -> Fact[bool]:
         return Known(True, node)
     parts = image_of(service)
     tool = parts is not None and is_known(parts.repository) and parts.path in ONE_SHOT_IMAGES
-    if restarts == "no" or tool or _ONE_SHOT_NAME.search(service.name):
+    if restarts == "no" or tool or _ONE_SHOT_NAME.search(service.name) or _is_bare(service, parts):
         return Known(False, node)
     return Known(not _only_sleeps_or_ends(service), node)
 
 
 def _only_sleeps_or_ends(service: Subject) -> bool:
     """True for a container that is there to be entered, or whose command says that it ends."""
+    if _ends(service):
+        return True
     words = [word.text for word in command_words(service)]
     if words[:1] == ["sleep"] and len(words) == 2:
         return _WAITS.match(words[1]) is not None
     return words in (["tail", "-f", "/dev/null"], ["cat"], ["true"], ["bash"], ["sh"], ["/bin/bash"], ["/bin/sh"])
+
+
+def _ends(service: Subject) -> bool:
+    """True where the last command of the start, which no loop repeats, is one that does one thing and ends."""
+    run = [[word.text for word in command] for command in simple_commands(service) if command]
+    if not run or any(_LOOP.search(word.text) for word in raw_words(service)):
+        return False
+    program = base_name(run[-1][0])
+    return program in _ENDING or (program, *run[-1][1:2]) in _ENDING_COMMANDS
+
+
+def _is_bare(service: Subject, image: Image | None) -> bool:
+    """True for an image of which nothing but a shell starts, and a service that gives it nothing to do."""
+    return (
+        image is not None
+        and image.path in SHELL_IMAGES
+        and not raw_words(service)
+        and service.node.get("build") is None
+    )
 
 
 _SWARM_KEYS = ("placement", "endpoint_mode", "mode")

@@ -11,7 +11,7 @@ from typing import Any
 
 from infra_audit import __version__
 from infra_audit.errors import InfraAuditError
-from infra_audit.finding import Description, Finding, Gap, Report, Severity
+from infra_audit.finding import CIS_BENCHMARK, Description, Finding, Gap, Report, Severity
 from infra_audit.reports.frame import excerpt
 from infra_audit.reports.order import sorted_findings, sorted_gaps
 from infra_audit.reports.places import Paths
@@ -100,7 +100,7 @@ def _help_markdown(described: Description) -> str:
             shown = (f"`{name}`\n\n```\n{text.rstrip()}\n```" for name, text in example.files.items())
             parts += [f"## {title}", *shown]
     references = [
-        *(f"CIS Docker Benchmark {number}" for number in described.cis),
+        *(f"{CIS_BENCHMARK}, {number}" for number in described.cis),
         *(f"<{reference}>" for reference in described.references),
     ]
     if references:
