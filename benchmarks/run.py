@@ -2,11 +2,12 @@
 
     make bench                         everything
     make bench ARGS="--runs 5"         quicker
-    make bench ARGS="--case tree"      one case: start-up, 5, 50, tree or dashboard
+    make bench ARGS="--case tree"      one case: start-up, 5, 50, tree, dashboard or live
 
 CPU time counts user and system of the whole process and its children. The peers take turns with
 infra-audit. The floor is a bare Python that only parses the same file with libyaml. dclint takes
-part where npm can install it.
+part where npm can install it. `live` looks at 300 containers on an engine of its own, which wants
+root and Debian's docker.io; its floor is a Python that asks that engine and judges nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from pathlib import Path
 
 from benchmarks.cases import dashboard, tree, write
 from benchmarks.measure import measure, table
+from benchmarks.running import many_containers
+from tests.command import ROOT
+from tests.lab.fixtures import why_no_lab
 
 BIN = Path(sys.executable).parent
 TOOL = str(BIN / "infra-audit")
 PEER = "compose-lint"
 FLOOR = "import yaml; yaml.compose(open('compose.yaml').read(), yaml.CSafeLoader)"
-CASES = ("start-up", "5", "50", "tree", "dashboard")
+CASES = ("start-up", "5", "50", "tree", "dashboard", "live")
 DEPLOYMENTS = 200
 SERVICES = 5
 DASHBOARD_BYTES = 2_000_000
+PROJECTS, PROJECT_SERVICES, REPLICAS = 5, 6, 10
 
 
 def prepare() -> dict[str, str]:
@@ -109,6 +114,23 @@ def one_dashboard(folder: Path) -> dict[str, list[str]]:
     return {"infra-audit check": [TOOL, "check"], "floor: Python that parses the file": [sys.executable, "-c", floor]}
 
 
+def containers(folder: Path, runs: int, env: Mapping[str, str]) -> None:
+    """Measures `live` on many containers, on the engine's host."""
+    why = why_no_lab()
+    if why:
+        print(f"live is left out: {why}\n")
+        return
+    floor, total = "floor: Python that asks the engine", PROJECTS * PROJECT_SERVICES * REPLICAS
+    commands = {"infra-audit live --all": [TOOL, "live", "--all"], floor: [sys.executable, "-m", "benchmarks.bare"]}
+    with many_containers(folder, PROJECTS, PROJECT_SERVICES, REPLICAS) as engine:
+        there = {name: engine.inside(*command, cwd=ROOT) for name, command in commands.items()}
+        env = {**env, **engine.environment, "DOCKER_HOST": engine.host}
+        asked = subprocess.run(there[floor], env=env, check=True, capture_output=True).stdout
+        assert int(asked) == total, f"{asked!r} of {total} containers"
+        measured = measure(there, str(folder), runs, env)
+    print("\n".join(table(f"live, {total} containers", measured, floor)), flush=True)
+
+
 def run(case: str, folder: Path, runs: int, env: Mapping[str, str], linter: str | None) -> None:
     here = folder / case
     if case == "start-up":
@@ -134,9 +156,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="infra-audit-bench-") as folder:
         top = Path(folder)
         cases = options.case or CASES
-        linter = dclint(top / "npm") if set(cases) - {"start-up", "dashboard"} else None
+        linter = dclint(top / "npm") if set(cases) - {"start-up", "dashboard", "live"} else None
         for case in cases:
-            run(case, top, options.runs, env, linter)
+            if case == "live":
+                containers(top / case, options.runs, env)
+            else:
+                run(case, top, options.runs, env, linter)
 
 
 if __name__ == "__main__":

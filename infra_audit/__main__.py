@@ -6,8 +6,8 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-_COLLECT_AFTER = 200_000
-"""Objects made between two garbage collections."""
+_COLLECT_AFTER = 1_000_000
+"""Objects made between two garbage collections. A command that stays collects by itself after each look."""
 
 
 def main() -> NoReturn:

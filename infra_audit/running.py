@@ -97,8 +97,9 @@ class Running:
 
     def _ask(self, wanted: str | None) -> Snapshot:
         """What the engine says now."""
+        from infra_audit.live.connection import connect
         from infra_audit.live.probes.run import Plan, probe
-        from infra_audit.live.snapshot import connect, take
+        from infra_audit.live.snapshot import take
 
         look = self.look
         deadline = Deadline(look.timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +11,7 @@ from infra_audit.finding import Finding, Report
 from infra_audit.live.store import Snapshot
 from infra_audit.named import NamedTuple
 
-__all__ = ["Changes", "Progress", "changes", "progress"]
+__all__ = ["Changes", "Progress", "changes", "progress", "rest"]
 
 
 class Progress(NamedTuple):
@@ -57,3 +59,9 @@ def changes(before: Report | None, after: Report) -> Changes:
 
 def _by_key(report: Report) -> dict[tuple[str, ...], Finding]:
     return {(one.policy, one.deployment, *one.subject, one.fingerprint): one for one in report.active()}
+
+
+def rest(seconds: float) -> None:
+    """Waits for the next look, without the memory that the last one took."""
+    gc.collect()
+    time.sleep(seconds)

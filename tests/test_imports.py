@@ -47,7 +47,7 @@ HEAVY = {
     "yaml": {"readers/yaml.py", "cli/resolve.py"},
     "click": {"cli"},
     "pydantic": {"engine/documents.py", "engine/schemas.py"},
-    "docker": {"live/snapshot.py"},
+    "docker": {"live/address.py", "live/connection.py"},
     "promql_parser": {"monitoring/promql.py"},
     "ruamel": {"fixes", "cli/plan.py"},
     "rich": {"cli/capacity.py"},

@@ -13,9 +13,7 @@ import pytest
 from tests.command import infra_audit
 from tests.lab.engine import Engine
 from tests.lab.fixtures import why_no_lab
-from tests.lab.images import write_images
-from tests.lab.rootfs import rootfs
-from tests.lab.stack import CACHE
+from tests.lab.images import load_images
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -29,10 +27,7 @@ def swarm() -> Iterator[Engine]:
     if why:
         pytest.skip(why)
     with Engine() as engine:
-        archive = engine.folder / "images.tar"
-        with archive.open("wb") as out:
-            write_images(rootfs(CACHE), [IMAGE], out)
-        engine.docker("load", "--quiet", "--input", str(archive))
+        load_images(engine, [IMAGE])
         engine.docker("swarm", "init", "--advertise-addr=127.0.0.1")
         start(engine, "api", "--replicas=2", command=("sleep", "600"))
         start(engine, "agent", "--mode=global", command=("sleep", "600"))

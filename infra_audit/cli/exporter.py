@@ -13,6 +13,7 @@ from infra_audit.cli.door import tell
 from infra_audit.cli.options import DURATION, engine_options, plan_option, request_options
 from infra_audit.exporter import Exporter, serve
 from infra_audit.running import Look, Running
+from infra_audit.watching import rest
 
 __all__ = ["command"]
 
@@ -40,4 +41,4 @@ def command(request: Request, look: Look, plan: str | None, listen: str, interva
         error = exporter.refresh()
         if error is not None:
             tell(str(error))
-        time.sleep(max(1.0, interval - (time.monotonic() - begun)))
+        rest(max(1.0, interval - (time.monotonic() - begun)))

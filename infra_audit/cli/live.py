@@ -17,7 +17,7 @@ from infra_audit.errors import EngineError, InfraAuditError, UsageError
 from infra_audit.finding import Report
 from infra_audit.reports.terminal import printable
 from infra_audit.running import Look, Running
-from infra_audit.watching import changes, progress
+from infra_audit.watching import changes, progress, rest
 
 __all__ = ["command"]
 
@@ -118,7 +118,7 @@ def _wait(request: Request, look: Look, wanted: Wanted, seconds: float) -> tuple
         if time.monotonic() + _BETWEEN >= until:
             _progress(f"not ready after {seconds:g} s: {state}\n")
             return report, False
-        time.sleep(_BETWEEN)
+        rest(_BETWEEN)
 
 
 def _progress(text: str) -> None:
@@ -163,4 +163,4 @@ def _watch(request: Request, look: Look, wanted: Wanted, pause: float) -> None:
             lines += [f"- {one.severity.name}: {one.message} [{one.policy}]" for one in went]
             write("".join(f"{stamp} {printable(line)}\n" for line in lines))
             before = report
-        time.sleep(pause)
+        rest(pause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra_audit.deployment import Subject
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact
+from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact, value_of
 
 __all__: list[str] = []
 
@@ -23,26 +23,39 @@ _FIELDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _LONG = 60
 
 
+@fact("service.usual_replica", on="service")
+def usual_replica(service: Subject) -> Fact[dict[str, Any]]:
+    """What most of the service's containers have: image, command, limits, restart policy. Of a running project."""
+    replicas = _replicas(service)
+    return Known({label: _usual([_value(one, path) for one in replicas]) for label, path in _FIELDS}, service.node)
+
+
 @fact("container.replica_differences", on="container")
 def replica_differences(container: Subject) -> Fact[list[Item]]:
     """What the container has otherwise than most replicas of its service; empty for the one that others follow."""
     name = container.node.get("ServiceName")
-    replicas = [
-        other
-        for other in container.deployment.subjects("container")
-        if name is not None and name.value and (own := other.node.get("ServiceName")) and own.value == name.value
-    ]
+    service = container.deployment.service(str(name.value)) if name is not None and name.value else None
+    if service is None:
+        return Known([], container.node)
     items = []
-    for label, path in _FIELDS if len(replicas) > 1 else ():
-        mine = container.node.get(*path)
-        values = [_value(other, path) for other in replicas]
-        usual = max(values, key=lambda value: (values.count(value), -values.index(value)))
+    for label, path in _FIELDS:
+        usual = value_of(service, "service.usual_replica")[label]
         if _value(container, path) != usual:
-            model = next(other for other in replicas if _value(other, path) == usual)
-            theirs = model.node.get(*path) or model.node
+            model = next(other for other in _replicas(service) if _value(other, path) == usual)
+            mine, theirs = container.node.get(*path), model.node.get(*path) or model.node
             places = (Evidence(mine or container.node), Evidence(theirs, f"{model.name} has this"))
             items.append(Item(f"{label} is {_text(_value(container, path))}", places, expected=_text(usual)))
     return Known(items, container.node)
+
+
+def _replicas(service: Subject) -> list[Subject]:
+    containers = service.deployment.subjects("container")
+    return [one for one in containers if (name := one.node.get("ServiceName")) and name.value == service.name]
+
+
+def _usual(values: list[Any]) -> Any:
+    """The value that is there most often, the first of several."""
+    return max(values, key=lambda value: (values.count(value), -values.index(value)), default=None)
 
 
 def _value(container: Subject, path: tuple[str, ...]) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets as randomness
+from functools import cache
 from typing import Any
 
 from infra_audit.secrets import MASK, is_secret_key, secret_ranges
@@ -40,6 +41,9 @@ class Masker:
     def __init__(self) -> None:
         self._secrets: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        # replicas and what has learned from them say the same many times
+        self._parts = cache(_secret_parts)
+        self._text = cache(self._masked)
 
     def token(self, secret: str) -> str:
         """What stands for a secret: ``***`` and eight hex digits."""
@@ -52,48 +56,54 @@ class Masker:
             self._secrets |= new
             longest_first = sorted(self._secrets, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._text.cache_clear()
 
     def learn_from(self, data: Any) -> None:
         """Every secret in JSON data, by the name that it has there or by its looks."""
+        self.learn(*self.secrets_in(data))
+
+    def secrets_in(self, data: Any) -> set[str]:
+        """The secrets in JSON data. May be asked by several threads at once."""
         found: set[str] = set()
-        _collect(data, "", found)
-        self.learn(*found)
+        self._collect(data, "", found)
+        return found
 
     def apply(self, data: Any, key: str = "") -> Any:
         """The data with each secret replaced. Learn first: a secret may stand where nothing tells that it is one."""
+        if isinstance(data, str):
+            return self._text(data, key, "")
         if isinstance(data, dict):
-            return {self._text(name): self.apply(child, name) for name, child in data.items()}
+            return {self._text(name, "", ""): self.apply(child, name) for name, child in data.items()}
         if isinstance(data, list):
             befores = ("", *(item if isinstance(item, str) else "" for item in data))
             return [
-                self._text(item, before=before) if isinstance(item, str) else self.apply(item, key)
+                self._text(item, "", before) if isinstance(item, str) else self.apply(item, key)
                 for item, before in zip(data, befores, strict=False)
             ]
-        return self._text(data, key) if isinstance(data, str) else data
+        return data
 
-    def _text(self, text: str, key: str = "", before: str = "") -> str:
-        for start, end in reversed(_secret_parts(text, key, before)):
+    def _masked(self, text: str, key: str, before: str) -> str:
+        for start, end in reversed(self._parts(text, key, before)):
             if not is_masked(text[start:end]):
                 text = text[:start] + self.token(text[start:end]) + text[end:]
         if self._pattern is not None:
             text = self._pattern.sub(lambda match: self.token(match[0]), text)
         return text
 
-
-def _collect(data: Any, key: str, found: set[str]) -> None:
-    if isinstance(data, dict):
-        for name, child in data.items():
-            _collect(child, name, found)
-    elif isinstance(data, list):
-        before = ""
-        for item in data:
-            if isinstance(item, str):
-                found.update(item[start:end] for start, end in _secret_parts(item, "", before))
-                before = item
-            else:
-                _collect(item, key, found)
-    elif isinstance(data, str):
-        found.update(data[start:end] for start, end in _secret_parts(data, key, ""))
+    def _collect(self, data: Any, key: str, found: set[str]) -> None:
+        if isinstance(data, str):
+            found.update([data[start:end] for start, end in self._parts(data, key, "")])
+        elif isinstance(data, dict):
+            for name, child in data.items():
+                self._collect(child, name, found)
+        elif isinstance(data, list):
+            before = ""
+            for item in data:
+                if isinstance(item, str):
+                    found.update(item[start:end] for start, end in self._parts(item, "", before))
+                    before = item
+                else:
+                    self._collect(item, key, found)
 
 
 def _secret_parts(text: str, key: str, before: str) -> list[tuple[int, int]]:

@@ -18,6 +18,8 @@ __all__ = ["as_service"]
 
 _DEFAULT_SHM = 64 * 1024 * 1024
 _STATE_SHARED = ("host", "none")
+_GENERATED_NAME = re.compile(r"(?:[0-9a-f]{12}_)?(.+)[-_]([0-9]+)")
+"""Project, service and number; in front of them the id of a container that is about to be replaced."""
 _HEALTH_DURATIONS = {
     "interval": "Interval",
     "timeout": "Timeout",
@@ -223,8 +225,9 @@ def _container_name(container: Node, _: Mapping[str, Any]) -> Node | None:
         return None
     text = str(name.value).lstrip("/")
     project, service, number = (labels.get(COMPOSE + key, "") for key in ("project", "service", "container-number"))
-    generated = f"{project}[-_]{re.escape(service)}[-_]{number or '[0-9]+'}"
-    if re.fullmatch(rf"(?:[0-9a-f]{{12}}_)?{generated}", text) or "com.docker.swarm.task.name" in labels:
+    parts = _GENERATED_NAME.fullmatch(text)
+    generated = parts and parts[1] in (f"{project}-{service}", f"{project}_{service}") and number in ("", parts[2])
+    if generated or "com.docker.swarm.task.name" in labels:
         return None
     return name.with_value(text)
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["write_images"]
+from tests.command import ROOT
+from tests.lab.engine import Engine
+from tests.lab.rootfs import rootfs
+
+__all__ = ["load_images"]
+
+_CACHE = ROOT / "build" / "lab"
+"""Where the root file system is kept between runs; git ignores it."""
 
 _PATH = "/usr/lib/postgresql/15/bin:/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin"
 _DEFAULTS: dict[str, Any] = {"Entrypoint": ["/usr/bin/entry"], "Env": [f"PATH={_PATH}"]}
@@ -39,9 +47,23 @@ package is older than the stack's configuration."""
 _APPLICATION: dict[str, Any] = {"Cmd": ["app"]}
 
 
-def write_images(rootfs: Path, names: Iterable[str], out: IO[bytes]) -> None:
-    """Writes the archive. A name that stands for no server gets the application's stand-in."""
-    with rootfs.open("rb") as stream:
+def load_images(engine: Engine, names: Iterable[str]) -> None:
+    """Gives an engine the images of these names. One that stands for no server gets the application's stand-in."""
+    path = rootfs(_CACHE)
+    process = subprocess.Popen(
+        ["docker", "--host", engine.host, "load", "-q"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=engine.environment,
+    )
+    assert process.stdin is not None
+    with process.stdin as out:
+        _write(path, sorted(set(names)), out)
+    assert process.wait() == 0
+
+
+def _write(layer_tar: Path, names: Iterable[str], out: IO[bytes]) -> None:
+    with layer_tar.open("rb") as stream:
         layer = hashlib.file_digest(stream, "sha256").hexdigest()
     with tarfile.open(fileobj=out, mode="w|") as tar:
 
@@ -50,7 +72,7 @@ def write_images(rootfs: Path, names: Iterable[str], out: IO[bytes]) -> None:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
 
-        tar.add(rootfs, "layer.tar")
+        tar.add(layer_tar, "layer.tar")
         manifest = []
         for name in names:
             body = json.dumps(_config(name, layer)).encode()

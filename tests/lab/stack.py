@@ -9,14 +9,10 @@ from pathlib import Path
 
 from tests.command import ROOT
 from tests.lab.engine import Engine
-from tests.lab.images import write_images
-from tests.lab.rootfs import rootfs
+from tests.lab.images import load_images
 from tests.oracle import binary
 
-__all__ = ["CACHE", "FILES", "SECRETS", "Stack"]
-
-CACHE = ROOT / "build" / "lab"
-"""Where the root file system is kept between runs; git ignores it."""
+__all__ = ["FILES", "SECRETS", "Stack"]
 
 FILES = ("docker-compose.yml", "docker-compose.prod.yml", "compose.lab.yaml")
 _TEMPLATE = ".env.production"
@@ -68,18 +64,7 @@ class Stack:
         subprocess.run(["chmod", "-R", "a+rX", self.folder], check=True)
 
     def load_images(self) -> None:
-        names = self.compose("config", "--images").stdout.decode().split()
-        path = rootfs(CACHE)
-        process = subprocess.Popen(
-            ["docker", "--host", self.engine.host, "load", "-q"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self.engine.environment,
-        )
-        assert process.stdin is not None
-        with process.stdin as out:
-            write_images(path, sorted(set(names)), out)
-        assert process.wait() == 0
+        load_images(self.engine, self.compose("config", "--images").stdout.decode().split())
 
     def up(self, *services: str) -> None:
         """Starts the stack and waits until everything is healthy."""

@@ -126,8 +126,8 @@ def _network_of(interface: str, routes: list[tuple[str, int, int]], by_address: 
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return stream.read()
+    with open(path, "rb", buffering=0) as stream:  # of the many small files here each buffer would cost as much again
+        return stream.read().decode("utf-8", "replace")
 
 
 def _try(path: str) -> str | None:

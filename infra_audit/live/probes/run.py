@@ -69,9 +69,14 @@ def probe(
         if kind == "postgres" and plan.execute:
             jobs.append((name, kind, _bound(lambda one: postgres.settings(one, engine), container)))
     jobs = [job for job in jobs if job[1] not in plan.without and "all" not in plan.without]
-    outcomes = every(deadline, [job[2] for job in jobs], workers=_WORKERS, most=_SECONDS)
+    here = [
+        job for job in jobs if job[1] in _OF_HOST
+    ]  # they wait for nobody: threads would only get in each other's way
+    there = [job for job in jobs if job[1] not in _OF_HOST]
+    outcomes = every(deadline, [job[2] for job in here], most=_SECONDS)
+    outcomes += every(deadline, [job[2] for job in there], workers=_WORKERS, most=_SECONDS)
     masker = snapshot.masker
-    for (name, kind, _), outcome in zip(jobs, outcomes, strict=True):
+    for (name, kind, _), outcome in zip((*here, *there), outcomes, strict=True):
         said = {"error": _why(outcome.error)} if outcome.error is not None else outcome.value
         if masker is not None:
             masker.learn_from(said)
