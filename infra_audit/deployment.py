@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,7 +128,7 @@ class Deployment:
     ``files``: the Compose files as the user would type them, in merge order.
     ``folder``: absolute path of the project directory.
     ``problems``: what loading met. ``unset``: variables without a value or default, and where they are used.
-    ``env_files``: the files that variables were read from.
+    ``env_files``: the files that variables were read from; ``own_env_files``: without those of included projects.
     """
 
     name: str
@@ -139,6 +139,7 @@ class Deployment:
     problems: list[Problem] = field(default_factory=list)
     unset: dict[str, list[Span]] = field(default_factory=dict)
     env_files: tuple[str, ...] = ()
+    own_env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reader: Files = field(default_factory=Files)
@@ -155,6 +156,8 @@ class Deployment:
     mask: Callable[[Any], Any] | None = field(default=None, repr=False)
     """Of a running project: makes data look as the engine's answers do, secrets replaced by tokens; None where the
     tokens cannot be made again, as in a snapshot that was saved."""
+    config_hashes: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    """Of a running project: asks Docker Compose for the hash of each declared service; raises Undecidable."""
     _subjects: dict[str, list[Subject]] = field(default_factory=dict, repr=False)
 
     def subjects(self, kind: str) -> list[Subject]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from infra_audit.deployment import Deployment, Files
 from infra_audit.engine.config import Config
 from infra_audit.errors import EngineError, InfraAuditError, ReadError, UsageError
 from infra_audit.facts.products import parse_image, product_of_image
+from infra_audit.live.config_hash import Project, config_hashes
 from infra_audit.live.deadline import Deadline
 from infra_audit.live.masking import Masker
 from infra_audit.live.normalize import borrow, labels_of, normalize, projects
-from infra_audit.live.projects import Origin, folder_of, origin_of, project_of
+from infra_audit.live.projects import Origin, folder_of, is_one_off, origin_of, project_of, service_of
 from infra_audit.live.store import Snapshot, load
 from infra_audit.named import NamedTuple
 from infra_audit.opening import Group, Opened, Request, by_config, from_files
@@ -55,9 +57,11 @@ class Running:
         self.snapshot: Snapshot | None = None
         self._environ = environ
         self._project: str | None = None
+        self._deadline = Deadline(look.timeout)
 
     def __call__(self, request: Request) -> Iterator[Group]:
         self.snapshot = None
+        self._deadline = Deadline(self.look.timeout)
         if request.files:
             yield self._beside_files(request)
         else:
@@ -70,7 +74,7 @@ class Running:
         if isinstance(declared.result, InfraAuditError):
             return Group(config, part, [declared])
         snapshot = self._take(request.name or _name(declared))
-        openings = [_beside(snapshot, name, declared) for name in projects(snapshot)]
+        openings = [self._open(snapshot, name, declared, part) for name in projects(snapshot)]
         return Group(config, part, [*_unread(snapshot), *openings])
 
     def _by_labels(self, request: Request) -> Iterator[Group]:
@@ -81,7 +85,9 @@ class Running:
         first = _unread(snapshot)
         for config, part in by_config(request._replace(paths=tuple(dict.fromkeys(homes.values())) or (".",))):
             names = [name for name, home in homes.items() if home in part.paths]
-            openings = [_beside(snapshot, name, _declared(origins[name], name, part, config)) for name in names]
+            openings = [
+                self._open(snapshot, name, _declared(origins[name], name, part, config), part) for name in names
+            ]
             # what runs is never all that a configuration speaks about
             yield Group(config, part._replace(paths=()), [*first, *openings])
             first = []
@@ -101,8 +107,7 @@ class Running:
         from infra_audit.live.probes.run import Plan, probe
         from infra_audit.live.snapshot import take
 
-        look = self.look
-        deadline = Deadline(look.timeout)
+        look, deadline = self.look, self._deadline
         engine = connect(look.host, look.context, self._environ, deadline)
         try:
             snapshot, raw = take(engine, deadline, Masker(), _chooser(wanted, every=look.every))
@@ -111,6 +116,35 @@ class Running:
         finally:
             engine.close()
         return snapshot
+
+    def _open(self, snapshot: Snapshot, name: str, declared: Opened, request: Request) -> Opened:
+        """A running project beside what its files declare."""
+        opened = _beside(snapshot, name, declared)
+        running = opened.result
+        if isinstance(running, Deployment) and running.declared is not None:
+            asked = _project(running.declared, running, request.environ or {})
+            ids = _first_containers(snapshot, name)
+            running.config_hashes = partial(config_hashes, asked, ids, self._environ, self._deadline)
+        return opened
+
+
+def _project(declared: Deployment, running: Deployment, environ: Mapping[str, str]) -> Project:
+    """What Docker Compose is asked about a project, with the profiles of the services that run."""
+    mine = [service for service in declared.subjects("service") if running.service(service.name) is not None]
+    profiles = {str(entry.value) for one in mine for entry in (one.node.get("profiles") or one.node).entries()}
+    files, env_files = (tuple(map(os.path.abspath, paths)) for paths in (declared.files, declared.own_env_files))
+    return Project(running.name, declared.folder, files, env_files, sorted(profiles), environ)
+
+
+def _first_containers(snapshot: Snapshot, name: str) -> dict[str, str]:
+    """Service → the ID of its first container, as Compose counts them: by name."""
+    found: dict[str, str] = {}
+    for entry in sorted(snapshot.data["containers"], key=lambda one: str(one.get("Name"))):
+        labels = labels_of(entry)
+        service = service_of(labels)
+        if project_of(labels) == name and service is not None and not is_one_off(labels):
+            found.setdefault(service, str(entry.get("Id")))
+    return found
 
 
 def _beside(snapshot: Snapshot, name: str, declared: Opened) -> Opened:

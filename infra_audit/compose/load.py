@@ -47,7 +47,8 @@ def load(
     locations = [os.path.abspath(file) for file in files]
     project = os.path.abspath(folder) if folder else os.path.dirname(locations[0])
     outer = {key: Variable(value, None, "the environment") for key, value in (environ or {}).items()}
-    context = Context(reader, strict, env_files=_env_files(env_files, project))
+    own_env_files = _env_files(env_files, project)
+    context = Context(reader, strict, env_files=list(own_env_files))
     variables = read_variables(reader, context.env_files, outer)
     label = _project_name(name, locations, project, variables, context)
     variables.setdefault("COMPOSE_PROJECT_NAME", Variable(str(label.value), label.span, "the project's name"))
@@ -81,7 +82,8 @@ def load(
         tree=tree,
         problems=context.problems.found(),
         unset=context.unset,
-        env_files=tuple(display_path(location) for location in context.env_files),
+        env_files=tuple(map(display_path, context.env_files)),
+        own_env_files=tuple(map(display_path, own_env_files)),
         profiles=tuple(profiles),
         reader=reader,
     )

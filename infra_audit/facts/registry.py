@@ -52,6 +52,7 @@ MODULES = (
     "infra_audit.facts.resources",
     "infra_audit.facts.containers",
     "infra_audit.facts.drift",
+    "infra_audit.facts.config_hash",
     "infra_audit.facts.replicas",
     "infra_audit.facts.swarm",
     "infra_audit.facts.effective",
