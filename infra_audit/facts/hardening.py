@@ -105,13 +105,33 @@ def host_capabilities(service: Subject) -> Fact[list[Item]]:
     return _capabilities(service, _HOST_CAPABILITIES)
 
 
-@fact("service.drops_all_capabilities", on="service")
-def drops_all_capabilities(service: Subject) -> Fact[bool]:
-    """True where cap_drop takes every default capability away."""
-    for node in _entries(service, "cap_drop"):
-        if str(node.known()).upper().removeprefix("CAP_") == "ALL":
-            return Known(True, node)
-    return Known(False, service.node.get("cap_drop") or service.node)
+_DEFAULT_CAPABILITIES = frozenset(
+    [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
+)
+"""What the engine gives every container."""
+
+
+@fact("service.kept_capabilities", on="service")
+def kept_capabilities(service: Subject) -> Fact[int]:
+    """How many of the 14 capabilities that the engine gives every container cap_drop leaves."""
+    dropped = {str(node.known()).upper().removeprefix("CAP_") for node in _entries(service, "cap_drop")}
+    kept = frozenset() if "ALL" in dropped else _DEFAULT_CAPABILITIES - dropped
+    return Known(len(kept), service.node.get("cap_drop") or service.node)
 
 
 # -- security options ----------------------------------------------------------------------------
