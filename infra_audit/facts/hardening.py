@@ -106,7 +106,7 @@ def host_capabilities(service: Subject) -> Fact[list[Item]]:
 
 
 _DEFAULT_CAPABILITIES = frozenset(
-    [
+    (
         "AUDIT_WRITE",
         "CHOWN",
         "DAC_OVERRIDE",
@@ -121,7 +121,7 @@ _DEFAULT_CAPABILITIES = frozenset(
         "SETPCAP",
         "SETUID",
         "SYS_CHROOT",
-    ]
+    )
 )
 """What the engine gives every container."""
 
