@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from infra_audit.deployment import Deployment, Subject
+from infra_audit.engine.condense import condense
 from infra_audit.engine.config import Config, PathConfig, apply_rules, ended, find_config, read_config
-from infra_audit.engine.evaluate import condense, examine, without_covered
+from infra_audit.engine.evaluate import examine, without_covered
 from infra_audit.engine.policies import Policy, Shipped, shipped
 from infra_audit.engine.prose import describe
 from infra_audit.errors import ConfigError, InfraAuditError, LeftOut, UsageError
@@ -22,7 +23,7 @@ from infra_audit.facts.registry import Known, evaluate
 from infra_audit.finding import DeploymentInfo, Finding, Gap, Report
 from infra_audit.hints import did_you_mean
 from infra_audit.named import NamedTuple
-from infra_audit.opening import Group, Opened, Opener, Opening, Request, by_config, from_files, open_files
+from infra_audit.opening import Group, Opened, Opener, Opening, Request, by_config, open_files
 from infra_audit.plan import Plan, bind
 from infra_audit.reports.terminal import count
 from infra_audit.source import display_path
@@ -62,21 +63,21 @@ def audit(request: Request, opener: Opener | None = None) -> Report:
     return report
 
 
-def deployments(request: Request, *, left_out: bool = False) -> Iterator[Opened]:
+def deployments(request: Request, opener: Opener = open_files, *, left_out: bool = False) -> Iterator[Opened]:
     """Opens what a request names and lays the plans over it, without judging anything.
 
     ``left_out``: also tell of the files of a folder that are no deployments.
     """
     stock = shipped()
-    for config, part in by_config(request):
-        for opening in from_files(part, config):
+    for config, part, openings in opener(request):
+        for opening in openings:
             opened = opening.open()
             if isinstance(opened.result, LeftOut) and not left_out:
                 continue
             if isinstance(opened.result, Deployment):
                 _complete(opened.result, config)
                 scoped = _scoped(config, opened.result)
-                bind_plan(opened.result, request.plan or opened.plan or scoped.plan or config.plan, config, stock)
+                bind_plan(opened.result, part.plan or opened.plan or scoped.plan or config.plan, config, stock)
             yield opened
 
 

@@ -52,7 +52,7 @@ def draft(deployment: Deployment, name: str | None = None) -> Draft:
     budget, remarks = _budget(deployment)
     return Draft(
         name or deployment.name,
-        deployment.files,
+        () if deployment.source == "live" else deployment.files,
         budget,
         remarks,
         {network.name: _network(network) for network in deployment.subjects("network") if _is_ours(network)},
@@ -106,9 +106,10 @@ def _network(network: Subject) -> dict[str, Any]:
 def _role(service: Subject) -> DraftRole:
     remarks: list[str] = []
     values: dict[str, Any] = {}
+    no_limit = "no limit" if service.deployment.source == "live" else "no limit in the files"
     for key, fact, write, lacking in (
-        ("cpus", "service.cpu_limit", _number, "no limit in the files"),
-        ("memory", "service.memory_limit", exact_bytes, "no limit in the files"),
+        ("cpus", "service.cpu_limit", _number, no_limit),
+        ("memory", "service.memory_limit", exact_bytes, no_limit),
         ("replicas", "service.replicas", int, ""),
     ):
         found = evaluate(service, fact)

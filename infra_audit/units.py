@@ -67,7 +67,8 @@ def exact_bytes(number: float) -> str | int:
     whole = int(number)
     for unit, factor in _WRITTEN:
         if whole >= factor and whole * 4 % factor == 0:
-            return f"{whole / factor:.12g}{unit}"
+            units, quarters = divmod(whole * 4 // factor, 4)
+            return f"{units}{('', '.25', '.5', '.75')[quarters]}{unit}"
     return whole
 
 

@@ -17,7 +17,9 @@ from infra_audit.draft import draft
 from infra_audit.engine.documents import read_plan
 from infra_audit.engine.policies import shipped
 from infra_audit.finding import Finding
+from infra_audit.running import Look, Running
 from infra_audit.units import exact_bytes, parse_bytes
+from tests import running
 from tests.command import infra_audit
 from tests.examples import documents, examples
 from tests.fixtures import STACK, fixtures
@@ -95,6 +97,49 @@ def test_the_examples_of_policies_differ_from_their_own_drafts_in_nothing(exampl
         if "compose" in name and name.endswith((".yaml", ".yml"))
     )
     differs_in_nothing(folder, files, tmp_path / "draft.yaml")
+
+
+SNAPSHOTS = {"as-recorded": {"docker:engine": "{}"}} | {
+    example.id: example.running for document in documents() for example in examples(document) if example.running
+}
+
+
+@pytest.mark.parametrize("said", SNAPSHOTS.values(), ids=SNAPSHOTS.keys())
+def test_what_runs_differs_from_its_own_draft_in_nothing(said: dict[str, str], tmp_path: Path) -> None:
+    snapshot, plan = tmp_path / "snapshot.json", tmp_path / "plan.yaml"
+    snapshot.write_text(running.snapshot(said), encoding="utf-8")
+    opener = Running(Look(replay=str(snapshot)), {})
+    request = Request(name=running.PROJECT, use_config=False, plan="none")
+    [opened] = deployments(request, opener)
+    assert isinstance(opened.result, Deployment)
+    plan.write_text(_text(draft(opened.result)), encoding="utf-8")
+    with_plan = audit(request._replace(plan=str(plan), policies=JUDGE_PLANS), opener).findings
+    without = audit(request._replace(policies=JUDGE_PLANS), opener).findings
+    assert told(with_plan) - told(without) == set(), plan.read_text()
+
+
+def test_a_plan_is_drafted_from_a_saved_snapshot(tmp_path: Path) -> None:
+    text = infra_audit("plan", "--live", "--replay", running.SNAPSHOT).out
+    assert text.startswith("# The numbers of shop, drafted from what runs.\n")
+    assert "    settings: {maxclients: 5000, maxmemory: 192MiB, maxmemory-policy: allkeys-lru}\n" in text
+    (tmp_path / "plan.yaml").write_text(text.replace("replicas: 3", "replicas: 4"))
+    ran = infra_audit("live", "--replay", running.SNAPSHOT, "--plan", tmp_path / "plan.yaml")
+    assert "[documented-replicas]" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["--replay", "snapshot.json"], "--replay needs --live"),
+        (["--live", "."], "--live looks at what runs: without PATH"),
+        (["--live", "--replay", "none.json"], "none.json"),
+        (["--live", "--replay", str(running.SNAPSHOT), "-p", "blog"], "the snapshot has no project blog; it has shop"),
+    ],
+)
+def test_what_cannot_be_drafted(args: list[str], why: str) -> None:
+    ran = infra_audit("plan", *args)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert why in ran.err
 
 
 def test_what_the_files_do_not_say_is_a_remark(tmp_path: Path) -> None:

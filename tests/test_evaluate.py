@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from infra_audit.deployment import Deployment, Subject
-from infra_audit.engine.evaluate import Verdict, condense, examine, without_covered
+from infra_audit.engine.condense import condense
+from infra_audit.engine.evaluate import Verdict, examine, without_covered
 from infra_audit.engine.policies import Policy
 from infra_audit.errors import ReadError
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown
@@ -364,6 +365,13 @@ def test_most_subjects_without_the_same_thing_are_one_finding() -> None:
     assert finding.subject == SubjectRef("deployment", "app")
     assert finding.place.line == 1
     assert [related.span.line for related in finding.related] == [2, 3]
+
+
+def test_a_message_names_the_first_of_many_and_the_places_all() -> None:
+    made = deployment("services:\n" + "".join(f"  s{number}: {{}}\n" for number in range(25)))
+    [finding] = told(made, policy("fold: true\n" + NEEDS_LIMIT))
+    assert finding.message.endswith("s18, s19 and 5 more)")
+    assert len(finding.related) == 25
 
 
 @pytest.mark.parametrize("services", ["a: {}\n  b: {limit: 1}\n  c: {limit: 1}", "a: {}", "a: {}\n  b: {limit: 1}"])

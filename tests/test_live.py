@@ -26,6 +26,14 @@ def test_live_and_files_give_the_same_verdicts(lab: Lab) -> None:
     assert undecided(running) == {one for one in undecided(files) if one[0] not in of_files}
 
 
+def test_a_plan_drafted_from_what_runs_finds_no_difference(lab: Lab) -> None:
+    plan = lab.stack.folder / "drafted.yaml"
+    assert lab.run("plan", "--live", "-o", str(plan)).code == 0
+    documented = {policy.id for policy in shipped().policies.values() if policy.pack == "documented"}
+    found = [one for one in lab.live("--plan", str(plan))["findings"] if one["policy"] in documented]
+    assert [one["message"] for one in found if one["suppressed"] is None] == []
+
+
 def test_a_snapshot_says_the_same_when_it_is_replayed_and_holds_no_secret(lab: Lab) -> None:
     path = lab.stack.folder / "snapshot.json"
     now = lab.live("--save", str(path))

@@ -11,8 +11,9 @@ from infra_audit.errors import InfraAuditError, UsageError
 
 if TYPE_CHECKING:
     from infra_audit.baseline import Baseline
+    from infra_audit.running import Look
 
-__all__ = ["BASELINE_NAME", "find_baseline", "folder_of", "the_deployment"]
+__all__ = ["BASELINE_NAME", "find_baseline", "folder_of", "the_deployment", "the_project"]
 
 BASELINE_NAME = ".infra-audit-baseline.json"
 
@@ -37,6 +38,22 @@ def find_baseline(file: str | None, request: Request) -> Baseline | None:
     from infra_audit.baseline import Baseline  # most runs have none
 
     return Baseline.read(file)
+
+
+def the_project(request: Request, look: Look) -> Deployment:
+    """Opens the running project that a request names, or the only one; raises UsageError where there are several."""
+    from infra_audit.running import Running
+
+    opened = list(deployments(request, Running(look, os.environ)))
+    for each in opened:
+        if isinstance(each.result, InfraAuditError):
+            raise each.result
+    if len(opened) != 1:
+        names = ", ".join(each.name for each in opened) or "none"
+        raise UsageError(f"one project is wanted, and the snapshot has {names}: choose one with -p")
+    [one] = opened
+    assert isinstance(one.result, Deployment)
+    return one.result
 
 
 def the_deployment(request: Request, path: str | None) -> Deployment:

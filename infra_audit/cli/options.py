@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from infra_audit.audit import Request
+from infra_audit.named import NamedTuple
 from infra_audit.units import parse_duration
 
 __all__ = [
     "DURATION",
+    "Address",
     "color_options",
     "config_option",
+    "engine_address",
     "engine_options",
     "format_option",
     "plan_option",
@@ -139,8 +142,16 @@ class _Duration(click.ParamType[float]):
 DURATION = _Duration()
 
 
-def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Which engine to look at, how long and how deep; the function gets ``look``."""
+class Address(NamedTuple):
+    """Where an engine is, None for where the Docker client would look, and the seconds for all requests together."""
+
+    host: str | None
+    context: str | None
+    timeout: float
+
+
+def engine_address(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which engine to look at, and how long; the function gets ``address``."""
 
     @click.option(
         "-H", "--host", metavar="URL", help="The engine's address. Default: as the Docker client's, DOCKER_HOST first."
@@ -153,6 +164,17 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="The time for all requests and probes of one look together; with --wait, how long to wait.",
     )
+    @functools.wraps(function)
+    def with_address(*args: Any, host: str | None, context: str | None, timeout: float, **kwargs: Any) -> Any:
+        return function(*args, address=Address(host, context, timeout), **kwargs)
+
+    return with_address
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which engine to look at, how long and how deep; the function gets ``look``."""
+
+    @engine_address
     @click.option("--all", "every", is_flag=True, help="Every project of the engine.")
     @click.option(
         "--no-probe",
@@ -171,9 +193,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_look(
         *args: Any,
-        host: str | None,
-        context: str | None,
-        timeout: float,
+        address: Address,
         every: bool,
         without: tuple[str, ...],
         no_exec: bool,
@@ -183,9 +203,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         from infra_audit.running import Look
 
         look = Look(
-            host,
-            context,
-            timeout,
+            *address,
             every,
             without=frozenset(without),
             execute=not no_exec,

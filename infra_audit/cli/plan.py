@@ -11,10 +11,11 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from infra_audit.audit import Request
 from infra_audit.cli.app import COMMANDS
-from infra_audit.cli.choose import the_deployment
-from infra_audit.cli.options import request_options
+from infra_audit.cli.choose import the_deployment, the_project
+from infra_audit.cli.options import Address, engine_address, request_options
 from infra_audit.cli.output import write
 from infra_audit.draft import Draft, DraftRole, draft
+from infra_audit.errors import UsageError
 from infra_audit.reports.terminal import printable
 
 __all__ = ["command"]
@@ -34,16 +35,39 @@ What the whole must carry; a stage of the pipeline has an order and the rate of 
 @click.command("plan", short_help=COMMANDS["plan"])
 @click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
 @request_options()
+@click.option("--live", is_flag=True, help="From what runs: the project of -p, of this folder, or the only one.")
+@engine_address
+@click.option(
+    "--replay", type=click.Path(path_type=str, readable=False), metavar="FILE", help="With --live: a saved snapshot."
+)
 @click.option("--name", metavar="NAME", help="The plan's name. Default: the deployment's.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=str, readable=False), metavar="FILE", help="Write it to a file."
 )
-def command(path: str | None, request: Request, name: str | None, output: str | None) -> None:
+def command(
+    path: str | None,
+    request: Request,
+    live: bool,
+    address: Address,
+    replay: str | None,
+    name: str | None,
+    output: str | None,
+) -> None:
     """Draft a plan from the deployment at PATH: its own numbers, with remarks on what the files do not say.
 
-    A deployment that is checked against its own draft differs from it in nothing.
+    With --live, from what runs instead. What is checked against its own draft differs from it in nothing.
     """
-    deployment = the_deployment(request._replace(plan="none"), path)
+    request = request._replace(plan="none")
+    if live and path is None:
+        from infra_audit.running import Look
+
+        # what a server is set to inside is no number that a plan draws up
+        look = Look(*address, replay=replay, without=frozenset(("all",)))
+        deployment = the_project(request, look)
+    elif live or replay is not None:
+        raise UsageError("--live looks at what runs: without PATH" if live else "--replay needs --live")
+    else:
+        deployment = the_deployment(request, path)
     write(_text(draft(deployment, name)), output)
 
 

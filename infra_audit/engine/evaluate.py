@@ -2,14 +2,12 @@
 
 ``examine`` gives one finding per subject (or per item of a fact) that a policy does not hold for.
 Inline and configured ignores come next, so that an ignore names one subject and not a summary; then
-``without_covered`` leaves out what follows from another finding, and ``condense`` joins what would
+``without_covered`` leaves out what follows from another finding, and ``engine.condense`` joins what would
 repeat itself.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +16,6 @@ from infra_audit.engine.conditions import Condition, Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
-from infra_audit.facts.finders import FINDERS
 from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.facts.services import may_run
@@ -28,7 +25,7 @@ from infra_audit.source import Span
 from infra_audit.tree import Node
 from infra_audit.units import exact_bytes
 
-__all__ = ["Verdict", "condense", "examine", "without_covered"]
+__all__ = ["RelatedPlaces", "Verdict", "examine", "key_of", "without_covered"]
 
 
 class Verdict(NamedTuple):
@@ -151,7 +148,7 @@ class _Reporter:
         }
         because = because or (Evidence(self.subject.node),)
         place = because[0].span
-        related = _Related(place)
+        related = RelatedPlaces(place)
         related.of_hops(because[0])
         for evidence in because[1:]:
             related.add(evidence.span, evidence.note)
@@ -233,16 +230,16 @@ _HOP_NOTES: dict[str, Callable[[str], str]] = {
 """What a related place says about a step on the value's way; other steps have no place worth showing."""
 
 
-class _Related:
+class RelatedPlaces:
     """Related places in order, each once, without the primary one."""
 
     def __init__(self, primary: Span) -> None:
-        self._seen = {_key(primary)}
+        self._seen = {key_of(primary)}
         self._places: list[Related] = []
 
     def add(self, span: Span, note: str) -> None:
-        if _key(span) not in self._seen:
-            self._seen.add(_key(span))
+        if key_of(span) not in self._seen:
+            self._seen.add(key_of(span))
             self._places.append(Related(span, note))
 
     def of_hops(self, evidence: Evidence) -> None:
@@ -256,7 +253,7 @@ class _Related:
         return tuple(self._places)
 
 
-def _key(span: Span) -> tuple[str, int, int, int, int]:
+def key_of(span: Span) -> tuple[str, int, int, int, int]:
     return (span.source.location or span.source.path, *span[1:])
 
 
@@ -288,116 +285,14 @@ def without_covered(policies: Iterable[Policy], findings: Sequence[Finding]) -> 
     said: dict[tuple[str, tuple[str, int, int, int, int]], list[Finding]] = {}
     for finding in findings:
         if finding.suppressed is None:
-            said.setdefault((finding.policy, _key(finding.place)), []).append(finding)
+            said.setdefault((finding.policy, key_of(finding.place)), []).append(finding)
 
     def covered(one: Finding) -> bool:
         return any(
             other is not one and other.severity >= one.severity and (first or other.subject.kind == one.subject.kind)
             for policy in unless.get(one.policy, ())
             for first, place in [(True, one.place), *((False, related.span) for related in one.related)]
-            for other in said.get((policy, _key(place)), ())
+            for other in said.get((policy, key_of(place)), ())
         )
 
     return [one for one in findings if one.suppressed is not None or not covered(one)]
-
-
-# -- condense -----------------------------------------------------------------------------------
-
-
-def condense(deployment: Deployment, policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
-    """One finding where most subjects lack the same thing, and one where several share one place."""
-    folding = {policy.id: policy for policy in policies if policy.fold}
-    wholes = {kind: _wholes(deployment, kind) for kind in {policy.subject for policy in folding.values()}}
-    groups: dict[tuple[str, Severity, str, Subject], list[Finding]] = {}
-    rest: list[Finding] = []
-    for finding in findings:
-        if finding.policy in folding and finding.suppressed is None:
-            whole = wholes[folding[finding.policy].subject].get(finding.subject, deployment.root)
-            groups.setdefault((finding.policy, finding.severity, finding.evidence, whole), []).append(finding)
-        else:
-            rest.append(finding)
-    result: list[Finding] = []
-    for (policy, _, _, whole), group in groups.items():
-        total = sum(one is whole for one in wholes[folding[policy].subject].values())
-        failing = {finding.subject for finding in group}
-        if len(failing) >= 2 and len(failing) * 2 > total:
-            result.append(_folded(whole, folding[policy], group, total))
-        else:
-            rest.extend(group)
-    return result + _joined(rest)
-
-
-_PARTS_OF = {"panel": "dashboard"}
-"""Kinds of subjects that fold within their parent and not over the whole deployment."""
-
-
-def _wholes(deployment: Deployment, kind: str) -> dict[SubjectRef, Subject]:
-    """For each subject of a kind what it is a part of: its dashboard, else the deployment."""
-    parent = _PARTS_OF.get(kind)
-    return {
-        one.ref: one.parent if one.parent is not None and one.parent.kind == parent else deployment.root
-        for one in deployment.subjects(kind)
-    }
-
-
-def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) -> Finding:
-    """One finding about the deployment, or another whole, that names all its subjects."""
-    first = group[0]
-    deployment = whole.deployment
-    names = list(dict.fromkeys(finding.subject.name for finding in group))
-    kinds = policy.subject + "s"
-    message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
-    if whole is not deployment.root:
-        names = [name.removeprefix(f"{whole.name}/") for name in names]
-    beside = policy.subject in FINDERS  # what is not in the Compose files has no section there
-    place = first.place if beside else _section(deployment, policy.subject, first)
-    related = _Related(place)
-    for finding in group:
-        related.add(finding.place, finding.message)
-    return Finding(
-        policy=first.policy,
-        severity=max(finding.severity for finding in group),
-        deployment=first.deployment,
-        subject=whole.ref,
-        message=f"{len(names)} of {total} {kinds}: {message} ({', '.join(names)})",
-        place=place,
-        value=names,
-        expected=first.expected,
-        related=related.places(),
-        fix=first.fix,
-        edits=tuple(edit for finding in group for edit in finding.edits),
-        evidence=first.evidence,
-        folded=all(finding.folded for finding in group),
-    )
-
-
-def _without_subject(finding: Finding) -> str:
-    """A message without its subject in front ("cache: no memory limit" → "no memory limit")."""
-    return finding.message.removeprefix(f"{finding.subject.name}:").lstrip()
-
-
-def _section(deployment: Deployment, kind: str, finding: Finding) -> Span:
-    """Where a finding about all subjects of a kind points: the key of their section."""
-    node = deployment.tree.get(kind + "s") or deployment.tree.get("services")
-    return node.place if node is not None else finding.place
-
-
-def _joined(findings: Sequence[Finding]) -> list[Finding]:
-    """One finding for several subjects that fail one policy at one place with the same values."""
-    result: list[Finding] = []
-    first_at: dict[tuple[Any, ...], int] = {}
-    for finding in findings:
-        values = json.dumps([finding.value, finding.expected], sort_keys=True, default=str)
-        key = (finding.policy, finding.severity, finding.suppressed, _key(finding.place), values)
-        index = first_at.setdefault(key, len(result))
-        if index == len(result):
-            result.append(finding)
-            continue
-        known = result[index]
-        if known.subject == finding.subject:
-            result.append(finding)
-            continue
-        note = Related(finding.place, f"also for {finding.subject.kind} {finding.subject.name}")
-        if note not in known.related:
-            known.related = (*known.related, note)
-    return result

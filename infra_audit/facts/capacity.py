@@ -63,7 +63,8 @@ def _total(deployment: Deployment, limit: str, show: Callable[[float], str]) -> 
     shares.sort(key=lambda share: (-share.excess, -share.value))
     because = tuple(evidence for share in shares for evidence in share.because)
     because = because or (Evidence(_services_node(deployment)),)
-    return _Total(sum(share.value for share in shares), because, "; ".join(missing))
+    total = round(sum(share.value for share in shares), 6)  # tenths of a CPU add up to what a plan writes
+    return _Total(total, because, "; ".join(missing))
 
 
 def _share(service: Subject, limit: str, value: float, count: int, takes: Evidence) -> _Share:

@@ -1,0 +1,126 @@
+"""Findings that would repeat themselves: one where most subjects lack the same thing, one for each place."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from infra_audit.deployment import Deployment, Subject
+from infra_audit.engine.evaluate import RelatedPlaces, key_of
+from infra_audit.engine.policies import Policy
+from infra_audit.facts.finders import FINDERS
+from infra_audit.finding import Finding, Related, Severity, SubjectRef
+from infra_audit.source import Span
+
+__all__ = ["condense"]
+
+
+def condense(deployment: Deployment, policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
+    """One finding where most subjects lack the same thing, and one where several share one place."""
+    folding = {policy.id: policy for policy in policies if policy.fold}
+    found = {folding[finding.policy].subject for finding in findings if finding.policy in folding}
+    wholes = {kind: _wholes(deployment, kind) for kind in found}
+    groups: dict[tuple[str, Severity, str, Subject], list[Finding]] = {}
+    rest: list[Finding] = []
+    for finding in findings:
+        if finding.policy in folding and finding.suppressed is None:
+            whole = wholes[folding[finding.policy].subject].get(finding.subject, deployment.root)
+            groups.setdefault((finding.policy, finding.severity, finding.evidence, whole), []).append(finding)
+        else:
+            rest.append(finding)
+    result: list[Finding] = []
+    for (policy, _, _, whole), group in groups.items():
+        total = sum(one is whole for one in wholes[folding[policy].subject].values())
+        failing = {finding.subject for finding in group}
+        if len(failing) >= 2 and len(failing) * 2 > total:
+            result.append(_folded(whole, folding[policy], group, total))
+        else:
+            rest.extend(group)
+    return result + _joined(rest)
+
+
+_PARTS_OF = {"panel": "dashboard"}
+"""Kinds of subjects that fold within their parent and not over the whole deployment."""
+
+
+def _wholes(deployment: Deployment, kind: str) -> dict[SubjectRef, Subject]:
+    """For each subject of a kind what it is a part of: its dashboard, else the deployment."""
+    parent = _PARTS_OF.get(kind)
+    return {
+        one.ref: one.parent if one.parent is not None and one.parent.kind == parent else deployment.root
+        for one in deployment.subjects(kind)
+    }
+
+
+_MOST_LISTED = 20
+"""So many names a message holds; all of them stand at the related places."""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more
+
+
+def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) -> Finding:
+    """One finding about the deployment, or another whole, that names all its subjects."""
+    first = group[0]
+    deployment = whole.deployment
+    names = list(dict.fromkeys(finding.subject.name for finding in group))
+    kinds = policy.subject.replace("_", " ") + "s"
+    message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
+    if whole is not deployment.root:
+        names = [name.removeprefix(f"{whole.name}/") for name in names]
+    beside = policy.subject in FINDERS  # what is not in the Compose files has no section there
+    place = first.place if beside else _section(deployment, policy.subject, first)
+    related = RelatedPlaces(place)
+    for finding in group:
+        related.add(finding.place, finding.message)
+    return Finding(
+        policy=first.policy,
+        severity=max(finding.severity for finding in group),
+        deployment=first.deployment,
+        subject=whole.ref,
+        message=f"{len(names)} of {total} {kinds}: {message} ({_listed(names)})",
+        place=place,
+        value=names,
+        expected=first.expected,
+        related=related.places(),
+        fix=first.fix,
+        edits=tuple(edit for finding in group for edit in finding.edits),
+        evidence=first.evidence,
+        folded=all(finding.folded for finding in group),
+    )
+
+
+def _without_subject(finding: Finding) -> str:
+    """A message without its subject in front ("cache: no memory limit" → "no memory limit")."""
+    return finding.message.removeprefix(f"{finding.subject.name}:").lstrip()
+
+
+def _section(deployment: Deployment, kind: str, finding: Finding) -> Span:
+    """Where a finding about all subjects of a kind points: the key of their section."""
+    node = deployment.tree.get(kind + "s") or deployment.tree.get("services")
+    return node.place if node is not None else finding.place
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for several subjects that fail one policy at one place with the same values."""
+    result: list[Finding] = []
+    first_at: dict[tuple[Any, ...], int] = {}
+    for finding in findings:
+        values = json.dumps([finding.value, finding.expected], sort_keys=True, default=str)
+        key = (finding.policy, finding.severity, finding.suppressed, key_of(finding.place), values)
+        index = first_at.setdefault(key, len(result))
+        if index == len(result):
+            result.append(finding)
+            continue
+        known = result[index]
+        if known.subject == finding.subject:
+            result.append(finding)
+            continue
+        note = Related(finding.place, f"also for {finding.subject.kind} {finding.subject.name}")
+        if note not in known.related:
+            known.related = (*known.related, note)
+    return result
