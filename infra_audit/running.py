@@ -218,11 +218,10 @@ def _only(snapshot: Snapshot, wanted: str | None) -> Snapshot:
 
 
 def _chooser(wanted: str | None, *, every: bool) -> Callable[[Sequence[Mapping[str, Any]]], list[str]]:
-    """Which projects to look at, from the list of all containers; raises UsageError where that is not clear,
+    """Which projects to look at, from the labels of all that there is; raises UsageError where that is not clear,
     EngineError where there is none."""
 
-    def choose(listed: Sequence[Mapping[str, Any]]) -> list[str]:
-        labels = [entry.get("Labels") or {} for entry in listed]
+    def choose(labels: Sequence[Mapping[str, Any]]) -> list[str]:
         names = sorted({name for one in labels if (name := project_of(one))})
         if every:
             return names
@@ -234,7 +233,7 @@ def _chooser(wanted: str | None, *, every: bool) -> Callable[[Sequence[Mapping[s
         if len(names) == 1 or len(here) == 1:
             return [str(here.pop())] if len(here) == 1 else names
         if not names:
-            raise EngineError("the engine has no container of a Compose project")
+            raise EngineError("the engine has no Compose project and no stack")
         raise UsageError(f"the engine has several projects ({', '.join(names)}): choose one with -p, or --all")
 
     return choose

@@ -18,7 +18,7 @@ from tests.lab.images import load_images
 pytestmark = pytest.mark.xdist_group("lab")
 
 IMAGE = "registry.example.com/shop:1"
-STACK = "com.docker.stack.namespace=shop"
+STACK = "com.docker.stack.namespace="
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def swarm() -> Iterator[Engine]:
         yield engine
 
 
-def start(engine: Engine, name: str, *options: str, command: tuple[str, ...]) -> None:
-    labels = (f"--label={STACK}", f"--container-label={STACK}")
-    common = ("--detach", "--no-resolve-image", f"--name=shop_{name}", *labels)
+def start(engine: Engine, name: str, *options: str, command: tuple[str, ...], stack: str = "shop") -> None:
+    labels = [f"--{of}={STACK}{stack}" for of in ("label", "container-label")]
+    common = ("--detach", "--no-resolve-image", f"--name={stack}_{name}", *labels)
     engine.docker("service", "create", *common, *options, IMAGE, *command)
 
 
-def states(engine: Engine, name: str) -> list[str]:
-    told = engine.docker("service", "ps", "--format={{.CurrentState}}", f"shop_{name}").stdout.decode()
+def states(engine: Engine, name: str, stack: str = "shop") -> list[str]:
+    told = engine.docker("service", "ps", "--format={{.CurrentState}}", f"{stack}_{name}").stdout.decode()
     return [line.split()[0] for line in told.splitlines()]
 
 
@@ -57,9 +57,9 @@ def wait(holds: Callable[[], bool]) -> None:
         time.sleep(0.3)
 
 
-def tasks_of(*args: str | Path) -> tuple[dict[str, str], list[str]]:
+def tasks_of(*args: str | Path, stack: str = "shop") -> tuple[dict[str, str], list[str]]:
     """Service → message of ``swarm-tasks``, and its gaps."""
-    ran = infra_audit("live", "--format", "json", "-p", "shop", *args)
+    ran = infra_audit("live", "--format", "json", "-p", stack, *args)
     assert ran.out, ran.err
     report: dict[str, Any] = json.loads(ran.out)
     found = {one["subject"]["name"]: one["message"] for one in report["findings"] if one["policy"] == "swarm-tasks"}
@@ -87,3 +87,26 @@ def test_tasks_that_the_manager_does_not_tell_are_a_gap(swarm: Engine, tmp_path:
     for found, gaps in (of_refused, tasks_of("--replay", path)):
         assert found == {}
         assert len(gaps) == 1
+
+
+def test_a_stack_without_a_container_on_the_manager_is_found_by_its_services(swarm: Engine, tmp_path: Path) -> None:
+    start(swarm, "far", "--constraint=node.labels.disk==fast", command=("sleep", "600"), stack="island")
+    wait(lambda: states(swarm, "far", "island") == ["Pending"])
+    path = tmp_path / "snapshot.json"
+    try:
+        found, gaps = tasks_of("--host", swarm.host, "--save", path, stack="island")
+        several = infra_audit("live", "--host", swarm.host)
+    finally:
+        swarm.docker("service", "rm", "island_far")
+    assert gaps == []
+    assert found["far"].startswith("far: 0 of 1 tasks run: the last one is pending")
+    assert "the engine has several projects (island, shop)" in several.err
+    data = json.loads(path.read_text())
+    [service] = [one["ID"] for one in data["services"] if one["Spec"]["Name"] == "island_far"]
+    [task] = [one for one in data["tasks"] if one["ServiceID"] == service]
+    task["Status"]["State"] = "running"  # on a second node, as the manager would tell it
+    path.write_text(json.dumps(data))
+    assert tasks_of("--replay", path, stack="island") == (
+        {},
+        ["its containers are on other nodes: only their number is known here"],
+    )

@@ -19,13 +19,18 @@ _SERVICE_LABEL = "com.docker.swarm.service.name"
 
 @fact("deployment.swarm_tasks", on="deployment")
 def swarm_tasks(deployment: Subject) -> Fact[list[Item]]:
-    """Services of a Swarm stack of which fewer tasks run than the manager wants. Jobs are left out."""
+    """Services of a Swarm stack of which fewer tasks run than the manager wants. Jobs are left out.
+
+    Of a service whose containers all are on other nodes nothing else is known: that is a gap.
+    """
     services = deployment.node.get("swarm")
     if services is None:
         return Known([], deployment.node)
     if services.value is None or (not services.value and _on_worker(deployment)):
         return Unknown("only a manager of the Swarm tells the tasks of a stack, and this engine did not")
-    return Known([item for name, node in services.items() for item in _item(name, node)], deployment.node)
+    seen = {_at(container.node, "ServiceName") for container in deployment.deployment.subjects("container")}
+    items = [item for name, node in services.items() for item in _item(name, node, here=name in seen)]
+    return Known(items, deployment.node)
 
 
 def _on_worker(deployment: Subject) -> bool:
@@ -37,12 +42,15 @@ def _on_worker(deployment: Subject) -> bool:
     return any(one.node.get("Config", "Labels", _SERVICE_LABEL) is not None for one in containers)
 
 
-def _item(name: str, service: Node) -> Iterator[Item]:
+def _item(name: str, service: Node, *, here: bool) -> Iterator[Item]:
     mode = service.get("Spec", "Mode")
     listed = service.get("Tasks")
     tasks = listed.entries() if listed is not None else []
     wanted = [task for task in tasks if _at(task, "DesiredState") in _WANTED]
     running = sum(_at(task, "Status", "State") == "running" for task in wanted)
+    if running and not here:
+        why = "its containers are on other nodes: only their number is known here"
+        yield Item(why, (), ("service", name), unknown=True)
     replicas = mode.get("Replicated", "Replicas") if mode is not None else None
     if mode is None or (replicas is None and mode.get("Global") is None):
         return

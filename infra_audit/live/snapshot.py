@@ -24,8 +24,9 @@ _WORKERS = 8
 def take(
     engine: Engine, deadline: Deadline, masker: Masker, choose: Callable[[Sequence[Mapping[str, Any]]], Collection[str]]
 ) -> tuple[Snapshot, dict[str, Mapping[str, Any]]]:
-    """The snapshot of the projects that ``choose`` names from the list of all containers, and of all else there is.
+    """The snapshot of the projects that ``choose`` names, and of all else there is.
 
+    ``choose`` gets the labels of every container, and on a manager of a Swarm those of every service.
     Also the containers as the engine gives them, by name, for probes that need a credential.
     """
     host = engine.host
@@ -39,14 +40,16 @@ def take(
     wanted = ("/containers/json?all=1", "/info", "/networks", "/volumes")
     first = every(deadline, [ask(path) for path in wanted], workers=_WORKERS)
     listed, info, networks, volumes = (_must(outcome, host) for outcome in first)
-    names = choose(listed)
-    chosen = [entry for entry in listed if project_of(entry.get("Labels") or {}) in names]
     swarm = info.get("Swarm", {}).get("ControlAvailable", False)
+    services = _all(every(deadline, [ask("/services")])[0], SERVICE) if swarm else []
+    found = [*listed, *(entry.get("Spec") or {} for entry in services or ())]
+    names = choose([entry.get("Labels") or {} for entry in found])
+    chosen = [entry for entry in listed if project_of(entry.get("Labels") or {}) in names]
     images = sorted({entry["ImageID"] for entry in chosen if entry.get("ImageID")})
     more = [
         *(f"/networks/{entry['Id']}" for entry in networks),
         *(f"/images/{image}/json" for image in images),
-        *(("/services", "/tasks") if swarm else ()),
+        *(("/tasks",) if swarm else ()),
     ]
     jobs = [*map(look, chosen), *map(ask, more)]
     outcomes = every(deadline, jobs, workers=_WORKERS)
@@ -76,7 +79,7 @@ def take(
         "networks": [trim(_or(answers[f"/networks/{entry['Id']}"], entry), NETWORK) for entry in networks],
         "volumes": [trim(entry, VOLUME) for entry in volumes.get("Volumes") or ()],
         "images": {image: trim(_or(answers[f"/images/{image}/json"], {}), IMAGE) for image in images},
-        "services": _all(answers["/services"], SERVICE) if swarm else [],
+        "services": services,
         "tasks": _all(answers["/tasks"], TASK) if swarm else [],
         "missed": missed,
         "probes": {},
