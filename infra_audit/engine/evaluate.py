@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
-from infra_audit.engine.conditions import Condition, Context, Outcome, judge
+from infra_audit.engine.conditions import Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
 from infra_audit.engine.templates import NAMES, fill, placeholders, show
 from infra_audit.errors import InfraAuditError
@@ -38,59 +38,78 @@ class Verdict(NamedTuple):
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [])
-    run = [policy for policy in policies if policy.runs_on(deployment.source)]
-    for policy in run:
-        subjects = _subjects(deployment, policy, verdict)
-        checks = [(check, check.require, _products(policy, check)) for check in policy.checks] if subjects else []
+    running = _Running(deployment)
+    for policy in policies:
+        subjects = _subjects(deployment, policy, verdict) if policy.runs_on(deployment.source) else ()
+        if not subjects:
+            continue
+        parameters = policy.parameters
+        checks = [(check, check.quiet, running.family(policy, check)) for check in policy.checks]
         for subject in subjects:
-            context = Context(subject, policy.parameters, deployment.plan)
-            for check, require, products in checks:
-                if require is not None and (products is None or may_run(subject, products)):
-                    _examine(policy, check, require, context, verdict)
+            for check, quiet, chosen in checks:
+                if quiet is None or (chosen is not None and subject not in chosen):
+                    continue
+                try:
+                    if check.plan_paths or not quiet(subject, parameters):
+                        _examine(policy, check, Context(subject, parameters, deployment.plan), verdict)
+                except InfraAuditError as error:
+                    verdict.gaps.append(Gap(policy.id, deployment.name, subject.ref, str(error), internal=True))
     return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
 
 
-def _subjects(deployment: Deployment, policy: Policy, verdict: Verdict) -> list[Subject]:
+def _subjects(deployment: Deployment, policy: Policy, verdict: Verdict) -> Sequence[Subject]:
     """The subjects of a policy; where they cannot be found, because files are not here, a gap says so."""
     try:
         return deployment.subjects(policy.subject)
     except InfraAuditError as error:
         verdict.gaps.append(Gap(policy.id, deployment.name, deployment.root.ref, str(error)))
-        return []
+        return ()
 
 
-def _products(policy: Policy, check: Check) -> Collection[str] | None:
-    """The products of which a check about services speaks, by the first fact that it asks for; None for all."""
-    first = next(check.leaves(), None) if policy.subject == "service" else None
-    return None if first is None else FAMILIES.get(first.fact.partition(".")[0])
+class _Running:
+    """The services of a deployment that may run a product of some family, each family looked for once."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._found: dict[str, frozenset[Subject]] = {}
+
+    def family(self, policy: Policy, check: Check) -> Collection[Subject] | None:
+        """The services of which a check speaks, by the first fact that it asks for; None for all."""
+        if policy.subject != "service" or check.family not in FAMILIES:
+            return None
+        found = self._found.get(check.family)
+        if found is None:
+            services = self._deployment.subjects("service")
+            found = frozenset(one for one in services if may_run(one, FAMILIES[check.family]))
+            self._found[check.family] = found
+        return found
 
 
-def _examine(policy: Policy, check: Check, require: Condition, context: Context, verdict: Verdict) -> None:
+def _examine(policy: Policy, check: Check, context: Context, verdict: Verdict) -> None:
     """One check on one subject. It applies only where the plan gives every value that it asks for."""
     subject = context.subject
     plan = context.plan
     if check.plan_paths and (plan is None or any(not plan.bound(subject, path) for path in check.plan_paths)):
         return
-    try:
-        outcome = _outcome(check, require, context)
-        if outcome is None:
-            return
-        reporter = _Reporter(policy, check, context)
-        if outcome.truth is None:
-            verdict.gaps.extend(reporter.gaps(outcome))
-        else:
-            verdict.findings.extend(reporter.findings(outcome))
-            verdict.gaps.extend(reporter.item_gaps(outcome))
-    except InfraAuditError as error:
-        verdict.gaps.append(Gap(policy.id, subject.deployment.name, subject.ref, str(error), internal=True))
+    outcome = _outcome(check, context)
+    if outcome is None:
+        return
+    reporter = _Reporter(policy, check, context)
+    if outcome.truth is None:
+        verdict.gaps.extend(reporter.gaps(outcome))
+    else:
+        verdict.findings.extend(reporter.findings(outcome))
+        verdict.gaps.extend(reporter.item_gaps(outcome))
 
 
-def _outcome(check: Check, require: Condition, context: Context) -> Outcome | None:
+def _outcome(check: Check, context: Context) -> Outcome | None:
     """What ``where`` and ``require`` come to together; None where there is nothing to say."""
+    if check.require is None:
+        return None
     chosen = None if check.where is None else judge(check.where, context)
     if chosen is not None and chosen.truth is False:
         return None
-    required = judge(require, context)
+    required = judge(check.require, context)
     if required.truth is True:
         return None
     return chosen if chosen is not None and chosen.truth is None else required

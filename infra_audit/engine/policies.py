@@ -17,6 +17,7 @@ from typing import Any
 from infra_audit import __version__, resources
 from infra_audit.deployment import Files
 from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, parse
+from infra_audit.engine.quiet import Test, quiet
 from infra_audit.engine.templates import NAMES, placeholders
 from infra_audit.errors import ConfigError
 from infra_audit.facts.registry import FOLDER, MODULES, expect
@@ -64,6 +65,10 @@ class Check(NamedTuple):
     message: str
     fix: str
     plan_paths: tuple[str, ...]
+    quiet: Test | None = None
+    """True of a subject only where there is nothing to say; None where ``require`` is."""
+    family: str = ""
+    """First word of the first fact that the check asks for."""
     edit: Mapping[str, Any] | None = None
     """What `infra-audit fix` does: one of set, remove and add, and whether it is ``safe``."""
 
@@ -187,6 +192,8 @@ def _check(data: Mapping[str, Any]) -> Check:
         data["message"] or "",
         data["fix"] or "",
         tuple(dict.fromkeys(path for leaf in both for path in _names(leaf.right, "plan"))),
+        None if require is None else quiet(where, require),
+        both[0].fact.partition(".")[0] if both else "",
         data["edit"],
     )
 
