@@ -226,6 +226,11 @@ class PlanBinding(NamedTuple):
         found = MISSING if values is None else _find(values, path)
         return MISSING if found is MISSING or found is None else Bound.of(found)
 
+    def binds(self, subject: Subject, paths: Iterable[str]) -> bool:
+        """True where the plan says something for a subject at all of these paths."""
+        values, _ = self._section(subject)
+        return values is not None and all(_find(values, path) not in (MISSING, None) for path in paths)
+
     def place(self, subject: Subject, path: str) -> Span | None:
         """Where the plan says it; None for a shipped plan, whose places nobody needs."""
         values, steps = self._section(subject)

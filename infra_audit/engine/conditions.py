@@ -7,7 +7,7 @@ carries the leaf that decided it, which is where a finding points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
@@ -304,22 +304,20 @@ _UNITS: dict[str, Callable[[str], Any]] = {
 
 
 def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) != isinstance(right, bool):
-        return False  # 1 is not true
-    return bool(left == right)
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)  # 1 is not true
 
 
-def _one_of(left: Any, right: Any) -> bool:
-    return any(_same(left, item) for item in right)
+def _one_of(left: Any, right: Collection[Any]) -> bool:
+    return left in right if type(left) is str else any(_same(left, item) for item in right)
 
 
 _COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
-def _entries(value: Any) -> list[Any]:
+def _entries(value: Any) -> Collection[Any]:
     if value is None:
-        return []
-    return list(value) if isinstance(value, _COLLECTIONS) else [value]
+        return ()
+    return value if isinstance(value, _COLLECTIONS) else (value,)
 
 
 def _matches(left: Any, right: Any) -> bool:

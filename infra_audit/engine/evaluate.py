@@ -21,6 +21,7 @@ from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
 from infra_audit.facts.services import may_run
 from infra_audit.finding import Edit, Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.named import NamedTuple
+from infra_audit.plan import PlanBinding
 from infra_audit.source import Span
 from infra_audit.tree import Node
 from infra_audit.units import exact_bytes
@@ -38,20 +39,14 @@ class Verdict(NamedTuple):
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [])
-    running = _Running(deployment)
+    scope = _Scope(deployment)
     for policy in policies:
         subjects = _subjects(deployment, policy, verdict) if policy.runs_on(deployment.source) else ()
-        if not subjects:
-            continue
-        parameters = policy.parameters
-        checks = [(check, check.quiet, running.family(policy, check)) for check in policy.checks]
-        for subject in subjects:
-            for check, quiet, chosen in checks:
-                if quiet is None or (chosen is not None and subject not in chosen):
-                    continue
+        for check in policy.checks if subjects else ():
+            for subject in scope.of(check, subjects):
                 try:
-                    if check.plan_paths or not quiet(subject, parameters):
-                        _examine(policy, check, Context(subject, parameters, deployment.plan), verdict)
+                    if not check.quiet(subject, policy.parameters):
+                        _examine(policy, check, Context(subject, policy.parameters, deployment.plan), verdict)
                 except InfraAuditError as error:
                     verdict.gaps.append(Gap(policy.id, deployment.name, subject.ref, str(error), internal=True))
     return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
@@ -66,31 +61,31 @@ def _subjects(deployment: Deployment, policy: Policy, verdict: Verdict) -> Seque
         return ()
 
 
-class _Running:
-    """The services of a deployment that may run a product of some family, each family looked for once."""
+class _Scope:
+    """Of which subjects a check speaks: not of those that the plan has no number for, nor of another product."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
-        self._found: dict[str, frozenset[Subject]] = {}
+        self._plan: PlanBinding | None = deployment.plan
+        self._families: dict[str, list[Subject]] = {}
 
-    def family(self, policy: Policy, check: Check) -> Collection[Subject] | None:
-        """The services of which a check speaks, by the first fact that it asks for; None for all."""
-        if policy.subject != "service" or check.family not in FAMILIES:
-            return None
-        found = self._found.get(check.family)
+    def of(self, check: Check, subjects: Sequence[Subject]) -> Sequence[Subject]:
+        if check.family in FAMILIES and subjects[0].kind == "service":
+            subjects = self._running(check.family, subjects)
+        if check.plan_paths:
+            plan = self._plan
+            return [one for one in subjects if plan is not None and plan.binds(one, check.plan_paths)]
+        return subjects
+
+    def _running(self, family: str, services: Sequence[Subject]) -> Sequence[Subject]:
+        """The services that may run a product of a family, which is looked for once."""
+        found = self._families.get(family)
         if found is None:
-            services = self._deployment.subjects("service")
-            found = frozenset(one for one in services if may_run(one, FAMILIES[check.family]))
-            self._found[check.family] = found
+            found = self._families[family] = [one for one in services if may_run(one, FAMILIES[family])]
         return found
 
 
 def _examine(policy: Policy, check: Check, context: Context, verdict: Verdict) -> None:
-    """One check on one subject. It applies only where the plan gives every value that it asks for."""
-    subject = context.subject
-    plan = context.plan
-    if check.plan_paths and (plan is None or any(not plan.bound(subject, path) for path in check.plan_paths)):
-        return
+    """What one check says about one subject."""
     outcome = _outcome(check, context)
     if outcome is None:
         return

@@ -65,9 +65,9 @@ class Check(NamedTuple):
     message: str
     fix: str
     plan_paths: tuple[str, ...]
-    quiet: Test | None = None
-    """True of a subject only where there is nothing to say; None where ``require`` is."""
-    family: str = ""
+    quiet: Test
+    """True of a subject only where there is nothing to say."""
+    family: str
     """First word of the first fact that the check asks for."""
     edit: Mapping[str, Any] | None = None
     """What `infra-audit fix` does: one of set, remove and add, and whether it is ``safe``."""
@@ -192,7 +192,7 @@ def _check(data: Mapping[str, Any]) -> Check:
         data["message"] or "",
         data["fix"] or "",
         tuple(dict.fromkeys(path for leaf in both for path in _names(leaf.right, "plan"))),
-        None if require is None else quiet(where, require),
+        quiet(where, require),
         both[0].fact.partition(".")[0] if both else "",
         data["edit"],
     )

@@ -20,8 +20,10 @@ Test: TypeAlias = Callable[[Subject, Mapping[str, Any]], bool]
 """Takes a subject and the parameters of a policy. True is an answer, False is none."""
 
 
-def quiet(where: Condition | None, require: Condition) -> Test:
-    """A test that is True only where ``where`` does not hold or ``require`` holds."""
+def quiet(where: Condition | None, require: Condition | None) -> Test:
+    """A test that is True only where ``where`` does not hold or ``require``, if there is one, holds."""
+    if require is None:
+        return lambda *_: True
     holds = _surely(require, True)
     return holds if where is None else _some((_surely(where, False), holds))
 
@@ -64,17 +66,17 @@ def _some(tests: Iterable[Test]) -> Test:
 def _leaf(leaf: Leaf, truth: bool) -> Test:
     fact, comparison, right = leaf
     if right.kind == "parameter":
-        return _compared(leaf, truth, right.value)
+        return _compared_with_parameter(leaf, truth)
     if right.kind != "literal":
         return _unsure
     if type(right.value) is bool:
         if comparison == "is":
             return _is(fact, right.value, truth)
         if comparison == "empty":
-            return _empty(leaf, truth)
+            return _empty(fact) if right.value is truth else _unsure
         if comparison == "exists":
             return _exists(fact, right.value is truth)
-    return _compared(leaf, truth, None)
+    return _compared(leaf, truth)
 
 
 def _unsure(_: Subject, __: Mapping[str, Any]) -> bool:
@@ -97,11 +99,8 @@ def _exists(fact: str, wanted: bool) -> Test:
     return test
 
 
-def _empty(leaf: Leaf, truth: bool) -> Test:
-    """What is not empty may hold items that are undecided, of which ``judge`` knows."""
-    fact = leaf.fact
-    if leaf.right.value is not truth:
-        return _unsure
+def _empty(fact: str) -> Test:
+    """True for what is empty. What is not may hold items that are undecided, of which ``judge`` knows."""
 
     def test(subject: Subject, _: Mapping[str, Any]) -> bool:
         known = subject.cache.get(fact) or evaluate(subject, fact)
@@ -110,18 +109,41 @@ def _empty(leaf: Leaf, truth: bool) -> Test:
     return test
 
 
-def _compared(leaf: Leaf, truth: bool, parameter: str | None) -> Test:
+def _compared(leaf: Leaf, truth: bool) -> Test:
     fact = leaf.fact
     compare = COMPARISONS[leaf.comparison]
     literal = leaf.right.value
+    right: Any = _LATER
+
+    def test(subject: Subject, _: Mapping[str, Any]) -> bool:
+        nonlocal right
+        known = subject.cache.get(fact) or evaluate(subject, fact)
+        if type(known) is not Known:
+            return False
+        if right is _LATER:  # the unit is known once somebody asked for the fact
+            right = to_unit(literal, unit_of(fact))
+        try:
+            return compare(known.value, right) is truth
+        except TypeError:
+            return False
+
+    return test
+
+
+_LATER = object()
+
+
+def _compared_with_parameter(leaf: Leaf, truth: bool) -> Test:
+    fact = leaf.fact
+    compare = COMPARISONS[leaf.comparison]
+    name = leaf.right.value
 
     def test(subject: Subject, parameters: Mapping[str, Any]) -> bool:
         known = subject.cache.get(fact) or evaluate(subject, fact)
-        if type(known) is not Known or (parameter is not None and parameter not in parameters):
+        if type(known) is not Known or name not in parameters:
             return False
-        right = to_unit(literal if parameter is None else parameters[parameter], unit_of(fact))
         try:
-            return compare(known.value, right) is truth
+            return compare(known.value, to_unit(parameters[name], unit_of(fact))) is truth
         except TypeError:
             return False
 

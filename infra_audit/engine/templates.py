@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from infra_audit.facts.registry import Item
@@ -29,25 +30,45 @@ class Placeholder(NamedTuple):
     format: str
 
 
+class _Piece(NamedTuple):
+    """A stretch of plain text, and the placeholder that follows it."""
+
+    text: str
+    name: str
+    format: str
+    written: str
+
+
+@lru_cache(maxsize=1024)
+def _taken_apart(message: str) -> tuple[tuple[_Piece, ...], str]:
+    """The pieces of a message, and the text after the last placeholder. A policy's message is filled in many times."""
+    pieces = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(message):
+        pieces.append(_Piece(message[end : match.start()], match[1], match[2] or "", match[0]))
+        end = match.end()
+    return tuple(pieces), message[end:]
+
+
 def placeholders(message: str) -> Iterator[Placeholder]:
     """The placeholders of a message that are names or facts."""
-    for match in _PLACEHOLDER.finditer(message):
-        name, form = match.groups()
-        if name in NAMES or "." in name:
-            yield Placeholder(name, form or "")
+    for piece in _taken_apart(message)[0]:
+        if piece.name in NAMES or "." in piece.name:
+            yield Placeholder(piece.name, piece.format)
 
 
 def fill(message: str, values: Mapping[str, tuple[Any, str]]) -> str:
     """The message with each placeholder replaced; ``values`` gives name → (value, unit)."""
-
-    def replacement(match: re.Match[str]) -> str:
-        name, form = match.groups()
-        if name not in values:
-            return match[0]
-        value, unit = values[name]
-        return show(value, form or unit)
-
-    return _PLACEHOLDER.sub(replacement, message)
+    pieces, rest = _taken_apart(message)
+    filled = ""
+    for text, name, form, written in pieces:
+        filled += text
+        if name in values:
+            value, unit = values[name]
+            filled += value if type(value) is str else show(value, form or unit)
+        else:
+            filled += written
+    return filled + rest
 
 
 def show(value: Any, unit: str) -> str:
