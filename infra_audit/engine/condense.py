@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -108,19 +107,17 @@ def _section(deployment: Deployment, kind: str, finding: Finding) -> Span:
 def _joined(findings: Sequence[Finding]) -> list[Finding]:
     """One finding for several subjects that fail one policy at one place with the same values."""
     result: list[Finding] = []
-    first_at: dict[tuple[Any, ...], int] = {}
+    at_place: dict[tuple[Any, ...], list[Finding]] = {}
     for finding in findings:
-        values = json.dumps([finding.value, finding.expected], sort_keys=True, default=str)
-        key = (finding.policy, finding.severity, finding.suppressed, key_of(finding.place), values)
-        index = first_at.setdefault(key, len(result))
-        if index == len(result):
-            result.append(finding)
-            continue
-        known = result[index]
-        if known.subject == finding.subject:
+        key = (finding.policy, finding.severity, finding.suppressed, key_of(finding.place))
+        others = at_place.setdefault(key, [])
+        same = next((one for one in others if (one.value, one.expected) == (finding.value, finding.expected)), None)
+        if same is None:
+            others.append(finding)
+        if same is None or same.subject == finding.subject:
             result.append(finding)
             continue
         note = Related(finding.place, f"also for {finding.subject.kind} {finding.subject.name}")
-        if note not in known.related:
-            known.related = (*known.related, note)
+        if note not in same.related:
+            same.related = (*same.related, note)
     return result

@@ -273,6 +273,8 @@ def key_of(span: Span) -> tuple[str, int, int, int, int]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON knows it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Item):
@@ -281,7 +283,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted((_plain(item) for item in value), key=str)
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return str(value)
 
 
 # -- unless -------------------------------------------------------------------------------------

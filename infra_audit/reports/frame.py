@@ -40,9 +40,13 @@ def code_frame(span: Span, width: int, style: Style, severity: str) -> list[str]
     end = max(end, start)
     skipped = max(0, start - _REACH)
     window = line[skipped : start + _REACH]
-    cells = _cells(window, secret_ranges(window, source.line(span.line - 1)[:_REACH]))
+    secrets = secret_ranges(window, source.line(span.line - 1)[:_REACH])
     gutter = max(4, len(str(span.line)))
-    shown, marks = _fit(cells, start - skipped, min(end - skipped, len(window)), width - gutter - 3)
+    room = max(width - gutter - 3, 20)
+    if len(window) <= room and not secrets and window.isascii() and window.isprintable():
+        shown, marks = window.rstrip(), " " * start + "^" * max(end - start, 1)
+    else:
+        shown, marks = _fit(_cells(window, secrets), start - skipped, min(end - skipped, len(window)), room)
     last = span.end_line - 1 if span.end_column == 1 else span.end_line
     more = f" to line {last}" if last > span.line else ""
     return [
@@ -84,7 +88,6 @@ def _cells(line: str, secrets: list[tuple[int, int]]) -> list[_Cell]:
 
 def _fit(cells: list[_Cell], start: int, end: int, room: int) -> tuple[str, str]:
     """The visible part of a line and the carets below it, in at most ``room`` columns."""
-    room = max(room, 20)
     first, last = 0, len(cells)
     if sum(cell.width for cell in cells) > room:
         lead = min(room // 3, max(room - 2 - sum(cell.width for cell in cells[start:end]), 4))

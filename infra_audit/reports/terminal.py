@@ -57,11 +57,15 @@ def cell_width(char: str) -> int:
 
 def wrap(text: str, width: int, first: str, rest: str) -> list[str]:
     """The words of a text in lines of at most ``width``, each paragraph with its indent."""
+    width = max(width, 40)
+    text = text.strip()
+    if text and text.isprintable() and len(first) + len(text) <= width:
+        return [first + text]
     lines: list[str] = []
-    for paragraph in text.strip().splitlines() or [""]:
+    for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(
             printable(paragraph),
-            max(width, 40),
+            width,
             initial_indent=first if not lines else rest,
             subsequent_indent=rest,
             break_long_words=False,
