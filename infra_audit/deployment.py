@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from infra_audit.errors import ReadError
 from infra_audit.finding import Problem, SubjectRef
+from infra_audit.named import field, record
 from infra_audit.source import Source, Span, display_path
 from infra_audit.tree import Node, holes_as_text
 from infra_audit.versioning import Versions
@@ -92,7 +92,7 @@ def _text(location: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Subject:
     """A thing that policies speak about.
 
@@ -109,7 +109,7 @@ class Subject:
     node: Node
     deployment: Deployment
     parent: Subject | None = None
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict)
     owner: Subject | None = None
 
     @property
@@ -118,7 +118,7 @@ class Subject:
         return SubjectRef(shown.kind, shown.name)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Deployment:
     """One set of files (or one running project) as a tree in Compose's canonical form.
 
@@ -149,16 +149,16 @@ class Deployment:
     """Absolute paths of rule files and dashboards that are judged though nothing here is seen to load them."""
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Glob of service names → absolute paths of files in Prometheus' exposition format that say what they export."""
-    finder: Callable[[Deployment, str], Iterable[Subject]] | None = field(default=None, repr=False)
+    finder: Callable[[Deployment, str], Iterable[Subject]] | None = None
     """Finds the subjects of kinds that are not in the tree (``facts.finders.attach``)."""
-    declared: Deployment | None = field(default=None, repr=False)
+    declared: Deployment | None = None
     """Of a running project: what its Compose files say, where they are known."""
-    mask: Callable[[Any], Any] | None = field(default=None, repr=False)
+    mask: Callable[[Any], Any] | None = None
     """Of a running project: makes data look as the engine's answers do, secrets replaced by tokens; None where the
     tokens cannot be made again, as in a snapshot that was saved."""
-    config_hashes: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    config_hashes: Callable[[], Mapping[str, str]] | None = None
     """Of a running project: asks Docker Compose for the hash of each declared service; raises Undecidable."""
-    _subjects: dict[str, list[Subject]] = field(default_factory=dict, repr=False)
+    _subjects: dict[str, list[Subject]] = field(default_factory=dict)
 
     def subjects(self, kind: str) -> list[Subject]:
         """All subjects of a kind, in file order; the same objects at each call."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 from infra_audit.errors import InfraAuditError
-from infra_audit.named import NamedTuple
+from infra_audit.named import NamedTuple, field, record
 from infra_audit.source import Span
 
 __all__ = [
@@ -61,7 +60,7 @@ class Suppression(NamedTuple):
     inline: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Finding:
     """A policy that does not hold for a subject.
 
@@ -193,7 +192,7 @@ class Description(NamedTuple):
     examples: Mapping[str, Sequence[Example]] = {}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Report:
     """All that one run found. Order: as met; reporters sort.
 

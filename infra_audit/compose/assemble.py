@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from infra_audit.compose.complete import complete
 from infra_audit.compose.decode import decode
@@ -23,7 +22,7 @@ from infra_audit.compose.shape import Table
 from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
 from infra_audit.finding import Related
-from infra_audit.named import NamedTuple
+from infra_audit.named import NamedTuple, field, record
 from infra_audit.readers.yaml import YamlDocument, read_documents
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import HOLE, Node
@@ -34,7 +33,7 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record
 class Context:
     """What all files of one deployment share."""
 

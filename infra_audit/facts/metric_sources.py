@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from infra_audit.deployment import Deployment, Subject
@@ -18,7 +17,7 @@ from infra_audit.hints import did_you_mean
 from infra_audit.monitoring.catalogue import Exporter, Metric, exporters, generated, owner_of, read_exposition
 from infra_audit.monitoring.prometheus_config import Job
 from infra_audit.monitoring.promql_labels import Labels, labels_of
-from infra_audit.named import NamedTuple
+from infra_audit.named import NamedTuple, field, record
 from infra_audit.source import display_path
 
 __all__ = ["Answer", "Sources", "sources_of"]
@@ -58,7 +57,7 @@ class _Source(NamedTuple):
     extended: bool = False
 
 
-@dataclass(slots=True)
+@record
 class Sources:
     """All sources of a deployment."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from infra_audit.deployment import Deployment, Subject
@@ -21,7 +20,7 @@ from infra_audit.facts.registry import Known, evaluate
 from infra_audit.facts.services import Word, command_words
 from infra_audit.monitoring.located_yaml import read_located
 from infra_audit.monitoring.prometheus_config import PrometheusConfig, Target, read_config, read_targets
-from infra_audit.named import NamedTuple
+from infra_audit.named import NamedTuple, field, record
 from infra_audit.readers.located import Located
 from infra_audit.tree import HOLE, Node
 
@@ -59,7 +58,7 @@ class RuleSource(NamedTuple):
     located: Located
 
 
-@dataclass(slots=True)
+@record
 class Server:
     """One Prometheus or a program like it. ``why``: why its configuration is not known, "" where it is.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ReadError, Undecidable
@@ -21,7 +20,7 @@ from infra_audit.facts.redis_directives import canonical
 from infra_audit.facts.redis_images import OUTPUT, Flavour, environment_settings, flavour_of
 from infra_audit.facts.services import Word, environment, raw_words, sub_span
 from infra_audit.facts.shell import SHELLS, Piece, base_name, commands, is_script_option
-from infra_audit.named import NamedTuple
+from infra_audit.named import NamedTuple, field, record
 from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
 from infra_audit.readers.redis_conf import read_conf, split_args
@@ -69,7 +68,7 @@ class Trouble(NamedTuple):
     place: Node | Span
 
 
-@dataclass(slots=True)
+@record
 class Start:
     """What a service starts. ``server`` is None where that is not known, and ``why`` says it."""
 
