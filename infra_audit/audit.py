@@ -167,6 +167,7 @@ class _Judging(NamedTuple):
         notes = filter(None, (*opened.notes, why, *ended((*config.rules, *rules)), known, unchanged))
         info = DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes))
         ran = {policy.id for policy in prepared if policy.runs_on(deployment.source)}
+        deployment.release()
         return _Judged(info, findings, verdict.gaps, ignores, ran)
 
 

@@ -178,6 +178,10 @@ class Deployment:
         """The deployment itself as a subject."""
         return self.subjects("deployment")[0]
 
+    def release(self) -> None:
+        """Lets go of the subjects. They and the deployment know each other, which only a garbage collection would end."""
+        self._subjects.clear()
+
     def _find(self, kind: str) -> Iterator[Subject]:
         if kind == "deployment":
             yield Subject(kind, self.name, self.tree, self)
