@@ -179,7 +179,7 @@ class Deployment:
         return self.subjects("deployment")[0]
 
     def release(self) -> None:
-        """Lets go of the subjects. They and the deployment know each other, which only a garbage collection would end."""
+        """Lets go of the subjects, which know the deployment in turn: nothing waits for a garbage collection."""
         self._subjects.clear()
 
     def _find(self, kind: str) -> Iterator[Subject]:

@@ -38,7 +38,10 @@ class Pattern:
 
     def may_match(self, text: str) -> bool:
         """False where the hints show that the text holds no match."""
-        return not self._hints or any(hint in text for hint in self._hints)
+        for hint in self._hints:
+            if hint in text:
+                return True
+        return not self._hints
 
     def match(self, text: str, start: int = 0) -> re.Match[str] | None:
         return self.compiled.match(text, start) if self.may_match(text) else None

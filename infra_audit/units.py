@@ -6,6 +6,7 @@ Sources: github.com/docker/go-units (sizes), Go's time.ParseDuration, POSIX shel
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = [
     "exact_bytes",
@@ -20,6 +21,7 @@ _SIZE = re.compile(r"([0-9.eE+_-]*[0-9.]) ?([kmgtpKMGTP]?)([iI]?[bB])?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
+@lru_cache(maxsize=4096)
 def parse_bytes(text: str) -> int | None:
     """A size in bytes, or None where the text is none. All suffixes are binary: 1kb = 1k = 1KiB = 1024."""
     match = _SIZE.fullmatch(text)
@@ -72,6 +74,7 @@ def exact_bytes(number: float) -> str | int:
     return whole
 
 
+@lru_cache(maxsize=4096)
 def parse_duration(text: str) -> int | None:
     """A duration in nanoseconds, or None where the text is none; a unit is required, "0" apart."""
     text = text.strip()

@@ -115,10 +115,8 @@ def _connection(client: Subject, server: Subject, product: str, reference: Refer
     if reference.form == "url":
         login = _URL_LOGIN.search(text)
         if login is not None:
-            from urllib.parse import unquote
-
-            user = unquote(login["user"]) or None
-            password = unquote(login["password"] or "") or None
+            user = _decoded(login["user"]) or None
+            password = _decoded(login["password"] or "") or None
         secret = reference.node if password else None
     elif reference.form == "dsn":
         named, given = _DSN_USER.search(text), _DSN_PASSWORD.search(text)
@@ -128,6 +126,15 @@ def _connection(client: Subject, server: Subject, product: str, reference: Refer
         user_beside, password, secret = _beside(client, reference.key.removeprefix("environment "), product)
         user = user or user_beside
     return Connection(client, server, product, reference.form, reference.key, user, password, reference.place, secret)
+
+
+def _decoded(text: str) -> str:
+    """A part of a URL without its escapes."""
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
 
 
 def _beside(client: Subject, key: str, product: str) -> tuple[str | None, str | None, Node | None]:

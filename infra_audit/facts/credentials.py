@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from infra_audit.named import NamedTuple
@@ -49,6 +51,7 @@ _CHANGE = Pattern(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_credential_name(name: str) -> bool:
     """True where the value of a variable of this name is a password, a key or a token."""
     return _NAME.search(name) is not None and _NO_NAME.search(name) is None
@@ -185,8 +188,10 @@ _PAIR = Pattern(
 )
 
 
-def url_passwords(text: str) -> list[Part]:
+def url_passwords(text: str) -> Sequence[Part]:
     """Passwords in URLs (``scheme://user:password@host``) and connection strings (``password=…``), also variables."""
+    if "@" not in text and "=" not in text:
+        return ()
     found = [Part(match["password"], *match.span("password")) for match in _URL.finditer(text)] if "@" in text else []
     if "=" in text:
         found += [Part(match["password"], *match.span("password")) for match in _PAIR.finditer(text)]

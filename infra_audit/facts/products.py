@@ -5,6 +5,8 @@ Compatible products keep their own names: Valkey is not Redis, OpenSearch is not
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from infra_audit.named import NamedTuple
 
 __all__ = [
@@ -44,6 +46,7 @@ class Image(NamedTuple):
         return self.registry in ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 
 
+@lru_cache(maxsize=4096)
 def parse_image(text: str) -> Image:
     """``registry.example:5000/team/app:1.2@sha256:…`` in its parts."""
     rest, _, digest = text.partition("@")
@@ -270,6 +273,7 @@ SHELL_IMAGES = frozenset(("alpine", "bash", "busybox", "debian", "fedora", "ubun
 """Images of which nothing but a shell starts."""
 
 
+@lru_cache(maxsize=4096)
 def product_of_image(image: Image) -> str | None:
     """The product that an image is known to run, or None."""
     repository = image.repository.lower()

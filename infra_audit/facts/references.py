@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from infra_audit.deployment import Subject
 from infra_audit.facts.services import command_words, environment_items, sub_span
@@ -81,8 +82,13 @@ _OWN_KEY = Pattern(
 )
 
 
-def parse_hosts(text: str) -> Iterator[_Found]:
+@lru_cache(maxsize=4096)
+def parse_hosts(text: str) -> tuple[_Found, ...]:
     """The hosts in a value: of URLs (several behind one scheme too), addresses and DSNs."""
+    return tuple(_hosts(text))
+
+
+def _hosts(text: str) -> Iterator[_Found]:
     urls = False
     for match in _URL.finditer(text):
         urls = True
@@ -137,14 +143,20 @@ def _of_environment(service: Subject) -> Iterator[Reference]:
             continue
         text = str(node.value)
         key = f"environment {name}"
-        addresses = _NO_ADDRESS_KEY.search(name) is None
+        takes_address, takes_host = _taken_by(name)
         for found in parse_hosts(text):
-            if found.form != "address" or addresses:
+            if found.form != "address" or takes_address:
                 yield _reference(found, key, node)
-        if _HOST_KEY.search(name) and not _OWN_KEY.search(name) and _NAME.match(text) and not text.isdigit():
+        if takes_host and _NAME.match(text) and not text.isdigit():
             port = variables.get(re.sub(r"(?:HOSTNAME|HOST|SERVER|ADDRESS|ADDR)\Z", "PORT", name))
             number = _port(str(port.value)) if port is not None and str(port.value).isdigit() else None
             yield Reference(text, number, "", "host", key, node, node)
+
+
+@lru_cache(maxsize=4096)
+def _taken_by(name: str) -> tuple[bool, bool]:
+    """Whether a variable of this name may hold an address (``host:port``), and a bare host."""
+    return _NO_ADDRESS_KEY.search(name) is None, bool(_HOST_KEY.search(name)) and not _OWN_KEY.search(name)
 
 
 def _of_command(service: Subject) -> Iterator[Reference]:

@@ -255,7 +255,11 @@ def evaluate(subject: Subject, name: str) -> Fact[Any]:
     if definition is None:
         raise UsageError(f"unknown fact {name}")
     if definition.kind != subject.kind:
-        return evaluate(_owner(subject, definition), name)
+        owner = _owner(subject, definition)
+        found = evaluate(owner, name)
+        if owner.cache.get(name) is found:
+            subject.cache[name] = found
+        return found
     subject.cache[name] = _RUNNING
     result: Fact[Any]
     try:

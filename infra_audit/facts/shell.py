@@ -8,6 +8,7 @@ and keywords (``if``, ``then``, ``!``) are dropped, so the order of commands is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
@@ -65,7 +66,8 @@ def is_script_option(word: str) -> bool:
     return _SCRIPT_OPTION.match(word) is not None
 
 
-def commands(script: str) -> list[Command]:
+@lru_cache(maxsize=1024)
+def commands(script: str) -> tuple[Command, ...]:
     """The simple commands of a script in the order of the text."""
     found: list[Command] = []
     words: list[Piece] = []
@@ -90,7 +92,7 @@ def commands(script: str) -> list[Command]:
             words.append(piece)
     if words or redirected:
         found.append(Command(tuple(words), before, tuple(redirected)))
-    return found
+    return tuple(found)
 
 
 def _tokens(script: str) -> Iterator[tuple[str, Piece]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from infra_audit.tree import Scalar
 
@@ -59,6 +60,7 @@ def as_rfc3339(timestamp: Timestamp) -> str:
 _DATE_LENGTH = len("2024-01-01")
 
 
+@lru_cache(maxsize=4096)
 def resolve_plain(text: str) -> Scalar:
     """The value of an unquoted, untagged scalar."""
     if text in _WORDS:
