@@ -159,6 +159,7 @@ class Deployment:
     config_hashes: Callable[[], Mapping[str, str]] | None = None
     """Of a running project: asks Docker Compose for the hash of each declared service; raises Undecidable."""
     _subjects: dict[str, list[Subject]] = field(default_factory=dict)
+    _names: dict[str, dict[str, Subject]] = field(default_factory=dict)
 
     def subjects(self, kind: str) -> list[Subject]:
         """All subjects of a kind, in file order; the same objects at each call."""
@@ -168,7 +169,11 @@ class Deployment:
         return known
 
     def subject(self, kind: str, name: str) -> Subject | None:
-        return next((subject for subject in self.subjects(kind) if subject.name == name), None)
+        """The subject of a kind with a name, the first where several have it."""
+        known = self._names.get(kind)
+        if known is None:
+            known = self._names[kind] = {one.name: one for one in reversed(self.subjects(kind))}
+        return known.get(name)
 
     def service(self, name: str) -> Subject | None:
         return self.subject("service", name)
@@ -181,6 +186,7 @@ class Deployment:
     def release(self) -> None:
         """Lets go of the subjects, which know the deployment in turn: nothing waits for a garbage collection."""
         self._subjects.clear()
+        self._names.clear()
 
     def _find(self, kind: str) -> Iterator[Subject]:
         if kind == "deployment":

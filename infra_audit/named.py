@@ -31,6 +31,10 @@ else:
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))
 
+        @classmethod
+        def _make(cls, values):
+            return tuple.__new__(cls, values)
+
         def _replace(self, **changes):
             changed = tuple.__new__(type(self), map(changes.pop, self._fields, self))
             if changes:
@@ -40,12 +44,12 @@ else:
         @classmethod
         def _complete(cls, values, named):
             """The value of every field, in order, from those that were given by place and by name."""
-            fields = cls._fields[len(values) :]
-            given = cls._field_defaults | named
-            if len(values) > len(cls._fields) or named.keys() - fields or any(name not in given for name in fields):
+            given = dict(zip(cls._fields, values, strict=False))
+            complete = cls._field_defaults | given | named
+            if len(complete) != len(cls._fields) or len(given) < len(values) or given.keys() & named:
                 takes = ", ".join(cls._fields)
                 raise TypeError(f"{cls.__name__} takes {takes}, not {len(values)} values and {list(named)}")
-            return (*values, *(given[name] for name in fields))
+            return map(complete.__getitem__, cls._fields)
 
     def _constructor(count, defaults):
         make = tuple.__new__

@@ -10,7 +10,7 @@ A user's plan is validated by ``engine.documents`` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -291,24 +291,32 @@ def _role_of(service: Subject, plan: Plan, product_of: Callable[[Subject], str |
             if any(key in have and value in (None, have[key]) for key, value in role.match.labels):
                 return role
     for role in roles:
-        if any(fnmatchcase(service.name, pattern) for pattern in role.match.services):
+        if any(_fits(pattern, (service.name,)) for pattern in role.match.services):
             return role
     image = service.node.get("image")
     if image is not None and isinstance(image.value, str):
+        names = _image_names(image.value)
         for role in roles:
-            if any(_image_matches(image.value, pattern) for pattern in role.match.images):
+            if any(_fits(pattern, names) for pattern in role.match.images):
                 return role
     product = product_of(service)
     return None if product is None else next((role for role in roles if product in role.match.products), None)
 
 
-def _image_matches(image: str, pattern: str) -> bool:
-    """True where the glob fits the image with or without its tag, registry and folders."""
+def _fits(pattern: str, names: Collection[str]) -> bool:
+    """True where a glob fits one of some names."""
+    return pattern in names or (not _GLOB.isdisjoint(pattern) and any(fnmatchcase(name, pattern) for name in names))
+
+
+_GLOB = frozenset("*?[")
+
+
+def _image_names(image: str) -> tuple[str, ...]:
+    """The image with and without its tag, registry and folders."""
     untagged = image.split("@")[0]
     if ":" in untagged.rsplit("/", 1)[-1]:
         untagged = untagged.rsplit(":", 1)[0]
-    names = (image, image.rsplit("/", 1)[-1], untagged, untagged.rsplit("/", 1)[-1])
-    return any(fnmatchcase(name, pattern) for name in names)
+    return (image, image.rsplit("/", 1)[-1], untagged, untagged.rsplit("/", 1)[-1])
 
 
 def _find(values: Any, path: str) -> Any:

@@ -99,8 +99,11 @@ class Node:
         node = self
         for step in path:
             value = node.value
-            if type(value) is dict and step in value:
-                node = value[step]
+            if type(value) is dict:
+                child: Node | None = value.get(step)
+                if child is None:
+                    return None
+                node = child
             elif type(value) is list and type(step) is int and -len(value) <= step < len(value):
                 node = value[step]
             else:

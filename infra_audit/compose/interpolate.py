@@ -172,7 +172,9 @@ def interpolate_tree(
     ``tell`` is told of each text that holds variables, and of the hops that they made.
     """
 
-    def visit(node: Node, path: tuple[str | int, ...]) -> Node:
+    path: list[str | int] = []
+
+    def visit(node: Node) -> Node:
         if node.tag == "!reset":
             return node  # what stands there does not count
         value = node.value
@@ -183,22 +185,28 @@ def interpolate_tree(
             try:
                 text, hops = substitute(value, variables, blank="" if strict else HOLE, demand=strict)
             except TemplateError as error:
-                refuse(node, path, error.message)
+                refuse(node, tuple(path), error.message)
                 return node
             tell(node, hops)
             return node.with_value(text, *hops)
         if kind is dict:
             changed: dict[str, Node] | None = None
             for key, child in value.items():
-                seen = visit(child, (*path, key))
+                path.append(key)
+                seen = visit(child)
+                path.pop()
                 if seen is not child:
                     if changed is None:
                         changed = dict(value)
                     changed[key] = seen
             return node if changed is None else node.with_value(changed)
         if kind is list:
-            items = [visit(child, (*path, index)) for index, child in enumerate(value)]
+            items = []
+            for index, child in enumerate(value):
+                path.append(index)
+                items.append(visit(child))
+                path.pop()
             return node.with_value(items) if any(a is not b for a, b in zip(items, value, strict=True)) else node
         return node
 
-    return visit(root, ())
+    return visit(root)

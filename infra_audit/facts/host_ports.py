@@ -71,10 +71,13 @@ def port_conflicts(deployment: Subject) -> Fact[list[Item]]:
     ranges: list[_Claim] = []
     for claim in _claims(deployment.deployment, items):
         (fixed if claim.is_fixed else ranges).append(claim)
-    for index, claim in enumerate(fixed):
-        other = next((one for one in fixed[:index] if _clash(one, claim)), None)
+    earlier: dict[int, list[_Claim]] = {}
+    for claim in fixed:
+        others = earlier.setdefault(claim.first, [])
+        other = next((one for one in others if _clash(one, claim)), None)
         if other is not None:
             items.append(_item(claim, other))
+        others.append(claim)
     for claim in ranges:
         takers = [one for one in fixed if _clash(one, claim)]
         if len({one.first for one in takers}) == claim.last - claim.first + 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from infra_audit.deployment import Subject
+from infra_audit.deployment import Deployment, Subject
 from infra_audit.facts.products import parse_image
 from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, fact, value_of
 from infra_audit.facts.services import image_of
@@ -28,14 +29,20 @@ def _image(service: Subject) -> Node | None:
 
 
 def _built_here(service: Subject, image: str) -> bool:
-    for other in service.deployment.subjects("service"):
-        named = other.node.get("image")
-        if other.node.get("build") is None:
-            continue
-        name = str(named.value) if named is not None and named.value else f"{service.deployment.name}-{other.name}"
-        if name.removesuffix(":latest") == image.removesuffix(":latest"):
-            return True
-    return False
+    cache = service.deployment.root.cache
+    built: set[str] | None = cache.get("(built images)")
+    if built is None:
+        built = cache["(built images)"] = set(_built(service.deployment))
+    return image.removesuffix(":latest") in built
+
+
+def _built(deployment: Deployment) -> Iterator[str]:
+    """Names of the images that the services build, without ``:latest``."""
+    for service in deployment.subjects("service"):
+        if service.node.get("build") is not None:
+            named = service.node.get("image")
+            name = str(named.value) if named is not None and named.value else f"{deployment.name}-{service.name}"
+            yield name.removesuffix(":latest")
 
 
 @fact("image.moving_tag", on="service")

@@ -160,7 +160,7 @@ class _Builder:
         if self.by_index or end.line >= self.lines:  # libyaml counts a line that a lone "?" does not begin
             length = len(self.source.text)
             return self.source.span(min(start.index, length), min(end.index, length))
-        return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return Span._make((self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
 
     def _documents(self) -> list[YamlDocument]:
         parser = CLoader(self.source.text)
