@@ -31,9 +31,7 @@ else:
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))
 
-        @classmethod
-        def _make(cls, values):
-            return tuple.__new__(cls, values)
+        _make = classmethod(tuple.__new__)
 
         def _replace(self, **changes):
             changed = tuple.__new__(type(self), map(changes.pop, self._fields, self))
