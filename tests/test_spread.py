@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from infra_audit import spread
-from infra_audit.errors import ConfigError
+from infra_audit.errors import ConfigError, InfraAuditError
 from infra_audit.spread import spread as work_on
 from tests.command import infra_audit
 
@@ -49,6 +51,24 @@ def test_results_come_in_order_and_errors_come_through() -> None:
 
     with pytest.raises(ConfigError, match=r"plan\.yaml:3:7: no plan is called that"):
         list(work_on(fail, 100))
+
+
+def test_a_process_that_is_killed_is_told_in_one_line() -> None:
+    def work(piece: int) -> int:
+        if piece == 30:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return piece
+
+    with pytest.raises(InfraAuditError, match="was ended before its work was done"):
+        list(work_on(work, 100))
+
+
+def test_no_process_stays_when_nobody_takes_the_rest() -> None:
+    results = work_on(lambda _: os.getpid(), 100)
+    processes = {next(results) for _ in range(10)}
+    assert os.getpid() not in processes
+    results.close()
+    assert not [process for process in processes if Path(f"/proc/{process}").exists()]
 
 
 def test_few_pieces_are_done_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,17 +89,19 @@ class Check(NamedTuple):
 
 
 class Checks:
-    """The checks of a shipped policy, read when somebody asks: most runs have no subject for half of the policies."""
+    """The checks of a policy, read when somebody asks: most runs have no subject for half of the policies."""
 
-    __slots__ = ("_read", "_written")
+    __slots__ = ("_policy", "_read")
 
-    def __init__(self, written: Iterable[Mapping[str, Any]]) -> None:
-        self._written = written
+    def __init__(self, policy: Mapping[str, Any]) -> None:
+        self._policy = policy
         self._read: tuple[Check, ...] | None = None
 
     def __iter__(self) -> Iterator[Check]:
         if self._read is None:
-            self._read = tuple(map(_check, self._written))
+            first = {key: self._policy.get(key) for key in _CHECK_KEYS}
+            others = ({**first, "edit": None, **part} for part in self._policy.get("also") or ())
+            self._read = tuple(map(_check, (first, *others)))
         return iter(self._read)
 
 
@@ -128,22 +130,21 @@ class Policy(NamedTuple):
         ``proven``: the data were read as a policy before, so that its checks may wait.
         """
         try:
-            first = {key: data.get(key) for key in _CHECK_KEYS}
-            written = [first, *({**first, "edit": None, **part} for part in data.get("also") or ())]
+            checks = Checks(data)
             return cls(
-                id=data["id"],
-                title=data["title"],
-                severity=Severity[data["severity"]],
-                subject=data["subject"],
-                checks=Checks(written) if proven else tuple(map(_check, written)),
-                parameters=data.get("parameters") or {},
-                fold=bool(data.get("fold")),
-                enabled=data.get("enabled", True),
-                live=data.get("live"),
-                unless=tuple(data.get("unless") or ()),
-                pack=pack,
-                family=family,
-                file=file,
+                data["id"],
+                data["title"],
+                Severity[data["severity"]],
+                data["subject"],
+                checks if proven else tuple(checks),
+                data.get("parameters") or {},
+                bool(data.get("fold")),
+                data.get("enabled", True),
+                data.get("live"),
+                tuple(data.get("unless") or ()),
+                pack,
+                family,
+                file,
             )
         except KeyError as error:
             raise ConfigError(f"{error.args[0]!r} is missing or unknown", file=file) from None

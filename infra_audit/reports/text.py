@@ -11,6 +11,7 @@ from infra_audit.reports.frame import code_frame, excerpt
 from infra_audit.reports.order import by_deployment, by_place, summary
 from infra_audit.reports.terminal import Look, Style, count, printable, wrap
 from infra_audit.secrets import mask
+from infra_audit.spread import spread
 
 __all__ = ["render"]
 
@@ -20,12 +21,14 @@ _MAX_GAPS = 8
 
 def render(report: Report, look: Look) -> str:
     style = Style(look.color)
-    lines: list[str] = []
-    for info, findings, gaps in by_deployment(report):
+    parts = by_deployment(report)
+
+    def shown(number: int) -> str:
+        info, findings, gaps = parts[number]
         active = [finding for finding in findings if finding.suppressed is None]
-        lines += _deployment(info, active, gaps, look, style)
-    lines.append(_closing(report, style))
-    return "\n".join(lines) + "\n"
+        return "".join(f"{line}\n" for line in _deployment(info, active, gaps, look, style))
+
+    return "".join((*spread(shown, len(parts)), _closing(report, style), "\n"))
 
 
 def _deployment(
