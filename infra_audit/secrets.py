@@ -66,7 +66,7 @@ _RULES = (
     _Rule(("eyj",), r"(?P<value>eyJ[a-z0-9_\-]{10,}\.[a-z0-9_\-]+\.[a-z0-9_\-]+)"),
     _Rule(("private key",), r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<value>.+)"),
 )
-_ANY_HINT = "|".join(sorted({re.escape(hint) for rule in _RULES for hint in rule.hints}))
+_HINTS = tuple({hint for rule in _RULES for hint in rule.hints})
 _KEY_LINE_LENGTH = 40
 _KEY_LINE = rf"\A\s*(?P<value>[a-z0-9+/=]{{{_KEY_LINE_LENGTH},}})\s*\Z"
 _HARMLESS_KEY = r"(?:[_\-.](?:file|path|dir|name|ttl|length|expiry|expires?(?:_in)?)|(?:^|\.)secrets)$"
@@ -107,7 +107,7 @@ def secret_ranges(line: str, before: str = "", *, prose: bool = False) -> list[t
     if before:
         found += _continued(line, before)
     low = line.lower()
-    for rule in _RULES if _compiled(_ANY_HINT).search(low) else ():
+    for rule in _RULES if any(hint in low for hint in _HINTS) else ():
         if (rule.prose or not prose) and any(hint in low for hint in rule.hints):
             for match in _compiled(rule.pattern).finditer(line):
                 key = match.groupdict().get("key")

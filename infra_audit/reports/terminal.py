@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from infra_audit.named import NamedTuple
 
 __all__ = ["Look", "Style", "cell_width", "count", "printable", "wrap"]
@@ -62,15 +60,18 @@ def wrap(text: str, width: int, first: str, rest: str) -> list[str]:
     if text and text.isprintable() and len(first) + len(text) <= width:
         return [first + text]
     lines: list[str] = []
-    for paragraph in text.splitlines() or [""]:
-        lines += textwrap.wrap(
-            printable(paragraph),
-            width,
-            initial_indent=first if not lines else rest,
-            subsequent_indent=rest,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    for paragraph in text.splitlines():
+        line = ""
+        for word in printable(paragraph).split():
+            if not line:
+                line = (rest if lines else first) + word
+            elif len(line) + 1 + len(word) <= width:
+                line += " " + word
+            else:
+                lines.append(line)
+                line = rest + word
+        if line:
+            lines.append(line)
     return lines
 
 
