@@ -13,9 +13,7 @@ import pytest
 from tests.command import Ran, infra_audit
 from tests.lab.broken import Talk, drips, engine_at, never_answers, relay
 from tests.lab.fixtures import Lab, active
-from tests.test_live_found import REST, extra
-
-__all__ = ["extra"]
+from tests.test_live_found import REST
 
 in_lab = pytest.mark.xdist_group("lab")
 
