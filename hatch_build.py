@@ -24,7 +24,7 @@ class DataHook(BuildHookInterface[Any]):
         for path in _files(os.path.join(self.root, "policies")):
             if path.endswith((".yaml", ".yml")):
                 self._add(include, path)
-        for path in _files(os.path.join(self.root, "stack")):
+        for path in _files(os.path.join(self.root, "stack"), _LEFT_OUT):
             self._add(include, path)
         handle, compiled = tempfile.mkstemp(
             suffix=".json", dir=self.directory if os.path.isdir(self.directory) else None
@@ -52,9 +52,9 @@ class DataHook(BuildHookInterface[Any]):
             sys.path.remove(self.root)
 
 
-def _files(folder: str) -> Iterator[str]:
+def _files(folder: str, left_out: tuple[str, ...] = ()) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in (".cache", "__pycache__", *_LEFT_OUT))
+        folders[:] = sorted(name for name in folders if name not in (".cache", "__pycache__", *left_out))
         for name in sorted(names):
-            if name not in _LEFT_OUT:
+            if name not in left_out:
                 yield os.path.join(parent, name)
