@@ -207,14 +207,14 @@ def test_a_network_made_anew_with_another_mtu_and_subnet(lab: Lab, extra: Callab
     lab.docker(
         "network",
         "create",
-        "--subnet=172.31.0.0/24",
+        "--subnet=172.26.0.0/24",
         "--opt=com.docker.network.driver.mtu=1400",
         *(f"--label=com.docker.compose.{label}" for label in labels),
         "tracklists_frontend",
     )
     try:
         found = [one for one in lab.live()["findings"] if one["policy"] == "drift-network"]
-        assert {one["value"] for one in found} == {"MTU is 1400", "subnet is 172.31.0.0/24"}
+        assert {one["value"] for one in found} == {"MTU is 1400", "subnet is 172.26.0.0/24"}
         assert {one["subject"]["name"] for one in found} == {"frontend"}
     finally:
         lab.docker("network", "rm", "tracklists_frontend")
