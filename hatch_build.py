@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_LEFT_OUT = (".cache", "__pycache__")
-_MADE_BY_USERS = (".env", "secrets")
+_LEFT_OUT = (".env", "secrets")
 """What a user of the stack makes for himself; templates such as .env.example ship."""
 
 
@@ -25,7 +24,7 @@ class DataHook(BuildHookInterface[Any]):
         for path in _files(os.path.join(self.root, "policies")):
             if path.endswith((".yaml", ".yml")):
                 self._add(include, path)
-        for path in _files(os.path.join(self.root, "stack"), _MADE_BY_USERS):
+        for path in _files(os.path.join(self.root, "stack"), _LEFT_OUT):
             self._add(include, path)
         handle, compiled = tempfile.mkstemp(
             suffix=".json", dir=self.directory if os.path.isdir(self.directory) else None
@@ -53,9 +52,9 @@ class DataHook(BuildHookInterface[Any]):
             sys.path.remove(self.root)
 
 
-def _files(folder: str, made_by_users: Sequence[str] = ()) -> Iterator[str]:
+def _files(folder: str, left_out: tuple[str, ...] = ()) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in (*_LEFT_OUT, *made_by_users))
+        folders[:] = sorted(name for name in folders if name not in (".cache", "__pycache__", *left_out))
         for name in sorted(names):
-            if name not in made_by_users:
+            if name not in left_out:
                 yield os.path.join(parent, name)

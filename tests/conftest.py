@@ -7,10 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.lab.fixtures import lab
+from tests.lab.fixtures import extra, lab
 from tests.lab.small import small
 
-__all__ = ["lab", "small"]
+__all__ = ["extra", "lab", "small"]
 
 
 @pytest.hookimpl(wrapper=True)

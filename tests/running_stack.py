@@ -2,8 +2,9 @@
 
 Real are Prometheus, Alertmanager, PostgreSQL, Redis and RabbitMQ with the stack's settings, and the exporters of the
 host, of PostgreSQL, of Redis and of the gateway. What cannot be had stands in as a small HTTP server: the applications
-serve the files that declare their metrics, cAdvisor what its entry of the catalogue says about the stack's containers,
-and the gateway and Grafana answer. The configuration is copied; only addresses and intervals change in the copy.
+and infra-audit, which has no engine here, serve the files that declare their metrics, cAdvisor what its entry of the
+catalogue says about the stack's containers, and the gateway and Grafana answer. The configuration is copied; only
+addresses and intervals change in the copy.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ def running_stack() -> Iterator[Running]:
         addresses["cadvisor:8080"] = enter(_stand_in(_containers()))
         addresses["api-gateway:8080"] = enter(_stand_in("ok\n"))
         addresses["grafana:3000"] = enter(_stand_in("# TYPE grafana_build_info gauge\ngrafana_build_info 1\n"))
+        addresses["infra-audit:9910"] = enter(_stand_in((MONITORING / "metrics" / "infra-audit.prom").read_text()))
         replicas = {
             service: [enter(_stand_in((MONITORING / "metrics" / f"{service}.prom").read_text())) for _ in range(count)]
             for service, count in APPLICATIONS.items()

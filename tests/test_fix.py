@@ -11,7 +11,7 @@ import pytest
 from infra_audit.finding import Edit
 from infra_audit.fixes.apply import apply
 from infra_audit.fixes.splice import Refused, splice
-from infra_audit.source import Source
+from infra_audit.source import Source, Span
 from tests.command import Ran, infra_audit
 from tests.examples import Example, documents, examples, judged
 
@@ -195,6 +195,44 @@ def test_an_edit_keeps_quotes_and_comments() -> None:
     assert edit("a:\n  b: 1\n\nc: 1\n", "add", {"d": {"e": ["f"]}}, 1, 1, 2) == (
         "a:\n  b: 1\n  d:\n    e:\n      - f\n\nc: 1\n"
     )
+
+
+CONF = '# maxclients 1\r\nmaxclients 4000\t\r\n  MAXMEMORY "1gb"\r\ninclude more.conf\r\nsave 900 1\r\n'
+
+
+def conf(value: object, line: int, column: int, end: int, kind: str = "set") -> str:
+    return splice(CONF, Edit(kind, value, Span(Source("redis.conf", CONF), line, column, line, end)))
+
+
+def test_a_value_of_redis_conf_is_set_and_every_other_byte_stays() -> None:
+    assert conf("10000", 2, 12, 16) == CONF.replace("4000", "10000")
+    assert conf("1536mb", 3, 13, 18) == CONF.replace('"1gb"', "1536mb")
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "column", "end", "kind"),
+    [
+        ("10000", 2, 1, 11, "set"),  # the name
+        ("10000", 1, 14, 15, "set"),  # in a comment
+        ("900 1", 5, 6, 9, "set"),  # one of two words
+        ("a b", 2, 12, 16, "set"),
+        ("other.conf", 4, 9, 18, "set"),  # another file
+        ("maxclients", 2, 12, 16, "remove"),
+    ],
+)
+def test_what_is_not_set_in_redis_conf(value: str, line: int, column: int, end: int, kind: str) -> None:
+    with pytest.raises(Refused, match="no plain value stands there"):
+        conf(value, line, column, end, kind)
+
+
+def test_a_secret_of_a_plan_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {cache: {image: 'redis:7.4', command: [redis-server, --requirepass, planted-4711]}}\n"
+    )
+    (tmp_path / "plan.yaml").write_text("plan: p\nroles: {cache: {settings: {requirepass: planted-4712}}}\n")
+    ran = infra_audit("fix", "--plan", "plan.yaml", "--diff", "--policy", "redis-settings", cwd=tmp_path)
+    assert "a secret is written down nowhere" in ran.out + ran.err
+    assert "planted" not in ran.out + ran.err
 
 
 EDITING = [

@@ -84,6 +84,17 @@ def test_services_networks_and_flows_are_drawn(mill: Path) -> None:
     assert "black: talks to, grey: waits for" in texts
 
 
+def test_an_address_with_a_database_behind_it_is_a_flow(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  exporter:\n"
+        "    image: prometheuscommunity/postgres-exporter:v0.17.1\n"
+        "    environment: {DATA_SOURCE_URI: 'db:5432/shop?sslmode=disable'}\n"
+        "  db: {image: 'postgres:17.2'}\n"
+    )
+    assert arrows(drawn(graph(tmp_path, "--format", "dot"))) == {("exporter", "db")}
+
+
 def test_findings_are_coloured_in(mill: Path) -> None:
     assert "1 error" in graph(mill, "--format", "dot")
     assert ":::error" in graph(mill, "--format", "mermaid")

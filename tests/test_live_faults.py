@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from infra_audit.reports import REPORTERS
 from tests.command import Ran, infra_audit
 from tests.lab.broken import Talk, drips, engine_at, never_answers, relay
 from tests.lab.fixtures import Lab, active
-from tests.test_live_found import REST, extra
-
-__all__ = ["extra"]
+from tests.test_live_found import REST
 
 in_lab = pytest.mark.xdist_group("lab")
 
@@ -98,6 +97,12 @@ def test_an_engine_that_dies_in_the_middle(lab: Lab) -> None:
     assert "drift-replicas" in {gap["policy"] for gap in report["gaps"]}
 
 
+def cli(lab: Lab, name: str, password: str, *words: str) -> str:
+    """What redis-cli prints inside a container; nothing while the server is not there."""
+    run = ("exec", f"--env=REDISCLI_AUTH={password}", name, "redis-cli", *words)
+    return lab.engine.docker(*run, check=False).stdout.decode().strip()
+
+
 @in_lab
 def test_a_redis_whose_password_nobody_knows_and_one_that_hangs(lab: Lab, extra: Callable[..., str]) -> None:
     options = ("--network=tracklists_backend",)
@@ -105,11 +110,9 @@ def test_a_redis_whose_password_nobody_knows_and_one_that_hangs(lab: Lab, extra:
     locked = extra("locked", "locked", *options, image="redis:7.4.5-alpine", command=server)
     stuck = extra("stuck", "stuck", *options, image="redis:7.4.5-alpine", command=server)
 
-    def cli(name: str, *words: str) -> str:
-        return lab.docker("exec", "--env=REDISCLI_AUTH=planted-cache-8899", name, "redis-cli", *words)
-
-    lab.wait(lambda: {cli(locked, "ping"), cli(stuck, "ping")} == {"PONG"})
-    assert cli(locked, "CONFIG", "SET", "requirepass", "planted-changed-1234") == "OK"
+    password = "planted-cache-8899"
+    lab.wait(lambda: {cli(lab, locked, password, "ping"), cli(lab, stuck, password, "ping")} == {"PONG"})
+    assert cli(lab, locked, password, "CONFIG", "SET", "requirepass", "planted-changed-1234") == "OK"
     lab.docker("kill", "--signal=STOP", stuck)
     begun = time.monotonic()
     ran = lab.run("live", "--format", "json", "--debug")
@@ -123,8 +126,28 @@ def test_a_redis_whose_password_nobody_knows_and_one_that_hangs(lab: Lab, extra:
 
 
 @in_lab
-def test_planted_secrets_are_in_no_output_and_no_snapshot(lab: Lab, extra: Callable[..., str], tmp_path: Path) -> None:
-    secret = "planted-everywhere-5d41402a"
+def test_a_server_that_answers_a_byte_at_a_time(lab: Lab, extra: Callable[..., str]) -> None:
+    answer = "printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 100000\\r\\n\\r\\n'; while printf ' '; do sleep 0.3; done"
+    name = extra(
+        "drips",
+        "drips",
+        "--network=tracklists_backend",
+        "--entrypoint=sh",
+        image="prom/prometheus:v3.5.0",
+        command=("-c", 'echo "$0" >/tmp/answer; while :; do nc -l -p 9090 -e sh /tmp/answer; done', answer),
+    )
+    lab.wait(lambda: "nc" in lab.docker("top", name))
+    begun = time.monotonic()
+    report = lab.live()
+    assert time.monotonic() - begun < 5 + 2 + 4
+    [why] = {gap["why"] for gap in report["gaps"] if gap["policy"] == "target-down"}
+    assert "did not answer in time" in why
+    assert report["errors"] == []
+
+
+@in_lab
+def test_planted_secrets_are_in_no_output_and_no_snapshot(lab: Lab, extra: Callable[..., str]) -> None:
+    secret, inner = "planted-everywhere-5d41402a", "planted-in-the-server-7215ee9c"
     extra(
         "leaky",
         "leaky",
@@ -137,12 +160,21 @@ def test_planted_secrets_are_in_no_output_and_no_snapshot(lab: Lab, extra: Calla
         "--health-retries=1",
         command=("sh", "-c", "sleep 600", "sh", "--password", secret, f"twice-{secret}"),
     )
+    server = ("redis-server", "--save", "", "--requirepass", secret, "--masterauth", inner)
+    cache = extra("vault", "vault", "--network=tracklists_backend", image="redis:7.4.5-alpine", command=server)
+    lab.wait(lambda: lab.docker("exec", f"--env=REDISCLI_AUTH={secret}", cache, "redis-cli", "ping") == "PONG")
+    assert inner in lab.docker(
+        "exec", f"--env=REDISCLI_AUTH={secret}", cache, "redis-cli", "CONFIG", "GET", "masterauth"
+    )
     lab.wait(lambda: ("container-healthy", "tracklists-leaky") in lab.findings())
+
     snapshot = lab.stack.folder / "leaky.json"
-    texts = [
-        lab.run("live", "--debug", "--save", snapshot, "--format", form)
-        for form in ("text", "json", "markdown", "sarif")
-    ]
-    texts.append(lab.run("live", "--replay", snapshot, "--debug"))
-    assert all(secret not in ran.out + ran.err for ran in texts)
-    assert secret not in snapshot.read_text()
+    outputs = {form: lab.stack.folder / f"leaky.{form}.out" for form in REPORTERS}
+    to = [part for form, path in outputs.items() for part in ("-o", f"{form}={path}")]
+    told = lab.run("live", "--debug", "--save", snapshot, *to)
+    again = lab.run("live", "--replay", snapshot, "--debug")
+    texts = {"told": told.out + told.err, "again": again.out + again.err, "snapshot": snapshot.read_text()}
+    texts |= {form: path.read_text() for form, path in outputs.items()}
+    assert "login failed for ***" in texts["json"]
+    assert json.loads(texts["snapshot"])["probes"][cache]["redis"]["maxclients"] == "10000"
+    assert [name for name, text in texts.items() if secret in text or inner in text] == []

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.lab.fixtures import Lab
+from tests.lab.fixtures import APPLICATION, Lab
 
 pytestmark = pytest.mark.xdist_group("lab")
 
 REST = "tracklists-rest-api-2"
 REDIS = "tracklists-redis-1"
-BASE = "registry.example.com/tracklists/rest-api:1.0.0"
-
-
-@pytest.fixture
-def extra(lab: Lab) -> Iterator[Callable[..., str]]:
-    """Runs a further container of the project; it is removed afterwards."""
-    made: list[str] = []
-
-    def run(name: str, service: str, *options: str, image: str = BASE, command: tuple[str, ...] = ("app",)) -> str:
-        made.append(f"tracklists-{name}")
-        labels = ("project=tracklists", f"service={service}", "oneoff=False", "container-number=9")
-        lab.docker(
-            "run",
-            "--detach",
-            f"--name={made[-1]}",
-            *(f"--label=com.docker.compose.{label}" for label in labels),
-            *options,
-            image,
-            *command,
-        )
-        return made[-1]
-
-    yield run
-    for name in made:
-        lab.docker("rm", "--force", "--volumes", name)
 
 
 def new(lab: Lab, *args: str) -> set[tuple[str, str]]:
@@ -156,7 +131,7 @@ def test_an_oom_killed_child(lab: Lab, extra: Callable[..., str]) -> None:
 
 
 def test_another_image_environment_command_and_port(lab: Lab, extra: Callable[..., str]) -> None:
-    lab.docker("tag", BASE, "registry.example.com/tracklists/rest-api:0.9.0")
+    lab.docker("tag", APPLICATION, "registry.example.com/tracklists/rest-api:0.9.0")
     name = extra(
         "rest-api-9",
         "rest-api",
@@ -232,14 +207,14 @@ def test_a_network_made_anew_with_another_mtu_and_subnet(lab: Lab, extra: Callab
     lab.docker(
         "network",
         "create",
-        "--subnet=172.31.0.0/24",
+        "--subnet=172.26.0.0/24",
         "--opt=com.docker.network.driver.mtu=1400",
         *(f"--label=com.docker.compose.{label}" for label in labels),
         "tracklists_frontend",
     )
     try:
         found = [one for one in lab.live()["findings"] if one["policy"] == "drift-network"]
-        assert {one["value"] for one in found} == {"MTU is 1400", "subnet is 172.31.0.0/24"}
+        assert {one["value"] for one in found} == {"MTU is 1400", "subnet is 172.26.0.0/24"}
         assert {one["subject"]["name"] for one in found} == {"frontend"}
     finally:
         lab.docker("network", "rm", "tracklists_frontend")

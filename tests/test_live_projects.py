@@ -75,3 +75,20 @@ def test_files_on_another_host_are_not_looked_for_here(small: Small, tmp_path: P
         ran = small.live("--replay", saved, "--width", "400", cwd=tmp_path)
     assert "drift is not judged" in ran.out
     assert "memory-limit" in ran.out
+
+
+def test_paths_are_compared_below_the_folder_of_the_project(small: Small, tmp_path: Path) -> None:
+    mounted = APP + "    volumes: ['./data:/data', './:/all:ro', '/tmp:/host']\n"
+    copy = tmp_path / "copy"
+    (tmp_path / "wharf" / "data").mkdir(parents=True)
+    with small.project(tmp_path / "wharf", mounted):
+        shutil.copytree(tmp_path / "wharf", copy)
+        args = ("-p", "wharf", "-f", copy / "compose.yaml")
+        assert "drift-mounts" not in {policy for policy, _ in active(small.report(*args, cwd=tmp_path))}
+        (copy / "compose.yaml").write_text(mounted.replace("./data", "./other"))
+        report = small.report(*args, cwd=tmp_path)
+    told = sorted(one["message"] for one in report["findings"] if one["policy"] == "drift-mounts")
+    assert told == [
+        f"wharf-app-1: mount {tmp_path}/wharf/data:/data is not declared",
+        f"wharf-app-1: mount {tmp_path}/wharf/other:/data is missing",
+    ]

@@ -110,3 +110,17 @@ def test_a_stack_without_a_container_on_the_manager_is_found_by_its_services(swa
         {},
         ["its containers are on other nodes: only their number is known here"],
     )
+
+
+def test_a_subnet_that_another_network_of_the_engine_has(swarm: Engine) -> None:
+    """The engine refuses a second bridge on a subnet, and takes one whose other network is for all nodes."""
+    subnet = "--subnet=172.30.0.0/24"
+    swarm.docker("network", "create", subnet, f"--label={STACK}shop", "shop_quay")
+    swarm.docker("network", "create", "--driver=overlay", "--subnet=172.30.0.0/16", "elsewhere")
+    try:
+        ran = infra_audit("live", "--host", swarm.host, "--format=json", "-p", "shop", "--policy=subnet-overlap-host")
+    finally:
+        swarm.docker("network", "rm", "shop_quay", "elsewhere")
+    [found] = json.loads(ran.out)["findings"]
+    assert (found["policy"], found["subject"]["name"]) == ("subnet-overlap-host", "quay")
+    assert found["value"] == "172.30.0.0/24 overlaps 172.30.0.0/16 of elsewhere"

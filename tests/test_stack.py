@@ -72,7 +72,7 @@ def plan() -> Plan:
 
 @pytest.mark.parametrize("load", [production, development])
 def test_compose_accepts_the_deployment(load: Any) -> None:
-    assert len(load()["services"]) == 15
+    assert len(load()["services"]) == 17
 
 
 @pytest.mark.parametrize("files", [PRODUCTION, DEVELOPMENT], ids=["production", "development"])

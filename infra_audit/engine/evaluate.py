@@ -22,6 +22,7 @@ from infra_audit.facts.services import may_run
 from infra_audit.finding import Edit, Finding, Gap, Related, Severity, SubjectRef
 from infra_audit.named import NamedTuple
 from infra_audit.plan import PlanBinding
+from infra_audit.secrets import MASK
 from infra_audit.source import Span
 from infra_audit.tree import Node
 from infra_audit.units import exact_bytes
@@ -214,6 +215,7 @@ def _edits(check: Check, evidence: Evidence, values: Mapping[str, tuple[Any, str
     if isinstance(value, str):
         exact = {name: (_exact(*pair) if name == "expected" else pair) for name, pair in values.items()}
         value = fill(value, exact)
+        refused = refused or ("a secret is written down nowhere" if MASK in value else "")
     return (Edit(kind, value, evidence.span, bool(check.edit.get("safe")), refused),)
 
 

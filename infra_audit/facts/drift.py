@@ -184,7 +184,8 @@ def ports(container: Subject) -> Fact[list[Item]]:
     return _items(container, _sets(container, _port_texts, "published port"))
 
 
-def _mount_texts(service: Node) -> dict[str, Node]:
+def _mount_texts(service: Node, moved: tuple[str, str] | None = None) -> dict[str, Node]:
+    """Mounts by ``source:target``. ``moved``: a folder of the files, and where the engine's host has it."""
     found = {}
     for entry in (service.get("volumes") or service.with_value([])).entries():
         kind, source, target = (entry.get(key) for key in ("type", "source", "target"))
@@ -192,8 +193,10 @@ def _mount_texts(service: Node) -> dict[str, Node]:
             continue
         read_only = entry.get("read_only")
         suffix = ":ro" if read_only is not None and read_only.known() is True else ""
-        origin = f"{source.known()}:" if source is not None and source.value else ""
-        found[f"{origin}{str(target.known()).rstrip('/') or '/'}{suffix}"] = entry
+        origin = str(source.known()) if source is not None and source.value else ""
+        if moved is not None and f"{origin}/".startswith(f"{moved[0]}/"):
+            origin = moved[1] + origin.removeprefix(moved[0])
+        found[f"{origin}{':' if origin else ''}{str(target.known()).rstrip('/') or '/'}{suffix}"] = entry
     return found
 
 
@@ -215,9 +218,11 @@ def mounts(container: Subject) -> Fact[list[Item]]:
     if theirs is None:
         return Known([], container.node)
     granted = _grants(theirs)
+    folders = (theirs.deployment.folder.rstrip("/"), container.deployment.folder.rstrip("/"))
+    moved = folders if all(folders) else None
 
     def parts(service: Node) -> dict[str, Node]:
-        texts = _mount_texts(service).items()
+        texts = _mount_texts(service, moved if service is theirs.node else None).items()
         return {key: node for key, node in texts if str(node.value["target"].value) not in granted}
 
     return _items(container, _sets(container, parts, "mount"))

@@ -15,13 +15,13 @@ from infra_audit.facts.redis_directives import (
     normal,
     normal_plan,
     similar,
+    written_size,
 )
 from infra_audit.facts.redis_images import version_of
 from infra_audit.facts.redis_start import Setting, Start
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, fact
 from infra_audit.plan import MISSING, Bound
 from infra_audit.tree import HOLE
-from infra_audit.units import format_bytes
 
 __all__: list[str] = []
 
@@ -111,4 +111,4 @@ def _shown(name: str, value: str) -> str:
     if canonical(name) in ("requirepass", "masterauth"):
         return "***"
     sizes = ("maxmemory", "repl-backlog-size", "auto-aof-rewrite-min-size", "client-query-buffer-limit")
-    return format_bytes(int(value)) if canonical(name) in sizes and value.isdigit() else value or '""'
+    return written_size(int(value)) if canonical(name) in sizes and value.isdigit() else value or '""'

@@ -26,6 +26,7 @@ __all__ = [
     "normal_plan",
     "parse_memory",
     "similar",
+    "written_size",
 ]
 
 
@@ -315,3 +316,11 @@ def normal_plan(name: str, value: object) -> str:
         size = parse_bytes(text)
         return normal(name, (text,)) if size is None else str(size)
     return normal(name, (text,))
+
+
+def written_size(size: int) -> str:
+    """A size as redis.conf holds it, exactly: 6gb, 1536mb, else the bytes."""
+    for suffix, power in (("gb", 3), ("mb", 2), ("kb", 1)):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power}{suffix}"
+    return str(size)

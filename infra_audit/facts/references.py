@@ -59,11 +59,16 @@ DEFAULT_SCHEME_PORTS = {
 """Ports that a URL means when it names none."""
 
 _URL = Pattern(
-    r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://(?P<authority>[^\s/?#\"'<>;()\\|`]+)", hints=("://",)
+    r"(?<![\w+.\-])(?P<scheme>(?:jdbc:)?[a-zA-Z][\w+.\-]*)://"
+    r"(?P<authority>(?:(?!,[a-zA-Z][\w+.\-]*://)[^\s/?#\"'<>;()\\|`])+)",
+    hints=("://",),
 )
 _HOST = r"(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?)"
 _HOST_PORT = Pattern(rf"{_HOST}(?::(?P<port>[0-9]{{1,5}}))?\Z")
-_ADDRESS = Pattern(rf"{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*)?\Z", hints=(":",))
+_ADDRESS = Pattern(
+    rf"(?:[^\s@/:]+:[^\s@/]*@)?{_HOST}:(?P<port>[0-9]{{2,5}})(?:/[\w\-]*(?:\?[\w\-.=&%]*)?)?\Z", hints=(":",)
+)
+"""``host:port``, with a database and its options (``db:5432/shop?sslmode=disable``), behind a user and a password."""
 _GO_DSN = Pattern(rf"@(?:tcp|tcp4)\({_HOST}(?::(?P<port>[0-9]{{1,5}}))?\)", hints=("@tcp",))
 _KEY_VALUE = Pattern(
     rf"(?:\A|[\s;])(?:host|server|data source|addr)\s*=\s*(?:tcp:)?{_HOST}(?=[\s;,:]|\Z)",
@@ -75,7 +80,7 @@ _NAME = Pattern(rf"{_HOST}\Z")
 _HOST_KEY = Pattern(
     r"(?:\A|[_.\-])(?:HOST|HOSTNAME|HOSTS|SERVER|SERVERS|ADDR|ADDRESS|ENDPOINT|BROKER|BROKERS|SEEDS)\Z", re.IGNORECASE
 )
-_NO_ADDRESS_KEY = Pattern(r"IMAGE|TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z", re.IGNORECASE)
+_NO_ADDRESS_KEY = Pattern(r"IMAGE|(?:\A|[_.\-])TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z", re.IGNORECASE)
 _OWN_KEY = Pattern(
     r"\A(?:HOST|HOSTNAME|SERVER|ADDRESS|ADDR|LISTEN\w*|BIND\w*)\Z|(?:VIRTUAL|LETSENCRYPT|PUBLIC|EXTERNAL)_HOST",
     re.IGNORECASE,
@@ -106,7 +111,8 @@ def _hosts(text: str) -> Iterator[_Found]:
     for part in re.split(r"([,;\s]+)", text):
         address = _ADDRESS.match(part)
         if address is not None:
-            yield _Found(address["host"], _port(address["port"]), "", "address", at, at + len(part))
+            start = at + address.start("host")
+            yield _Found(address["host"], _port(address["port"]), "", "address", start, at + len(part))
         at += len(part)
 
 

@@ -1,4 +1,4 @@
-"""One edit in the text of a YAML file: every other byte stays.
+"""One edit in the text of a YAML file or a redis.conf: every other byte stays.
 
 The edited text is read again. The difference of the two documents must be the edit and nothing else:
 an anchor that others use, a key written twice or an odd layout make it another one, and then the edit
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from infra_audit.errors import InfraAuditError
 from infra_audit.finding import Edit
+from infra_audit.readers.redis_conf import Directive, read_conf
 from infra_audit.readers.yaml import read_yaml
 from infra_audit.source import Source, Span
 from infra_audit.tree import Node
@@ -35,6 +36,8 @@ def splice(text: str, edit: Edit) -> str:
     if edit.refused:
         raise Refused(edit.refused)
     source = Source(edit.place.source.path, text)
+    if source.path.endswith(".conf"):
+        return _set_directive(source, edit)
     try:
         roots = _read(source)
     except InfraAuditError as error:
@@ -107,6 +110,35 @@ def _at(data: Any, path: Path) -> Any:
     for step in path:
         data = data[step]
     return data
+
+
+def _set_directive(source: Source, edit: Edit) -> str:
+    """Another value of a directive of redis.conf that has one."""
+    value = str(edit.value)
+    before = _directives(source)
+    found = [
+        number
+        for number, directive in enumerate(before)
+        if len(directive.words) == 1 and directive.words[0].span[1:] == edit.place[1:]
+    ]
+    if edit.kind != "set" or len(found) != 1 or not _PLAIN.match(value):
+        raise Refused("no plain value stands there")
+    start, end = _offsets(Span(source, *edit.place[1:]))
+    edited = source.text[:start] + value + source.text[end:]
+    after = _directives(Source(source.path, edited))
+    expected = [(one.name, [value] if number in found else _texts(one)) for number, one in enumerate(before)]
+    if [(one.name, _texts(one)) for one in after] != expected:
+        raise Refused("more than this would change")
+    return edited
+
+
+def _directives(source: Source) -> tuple[Directive, ...]:
+    """The file's own directives; what it includes is another file."""
+    return read_conf(source, lambda _: ()).directives
+
+
+def _texts(directive: Directive) -> list[str]:
+    return [word.text for word in directive.words]
 
 
 # -- remove --------------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import importlib.util
 import json
 import os
+import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,16 +17,15 @@ from infra_audit.named import NamedTuple
 
 __all__ = ["Address", "address", "socket_of", "why"]
 
-_SOCKET = "/var/run/docker.sock"
 _UNIX = "unix://"
+_DEFAULT = f"{_UNIX}/var/run/docker.sock" if os.name == "posix" else "npipe:////./pipe/docker_engine"
 
 
 class Address(NamedTuple):
-    """Where the engine is: ``host`` and ``tls`` (for the SDK), and the name of the context that said so."""
+    """Where the engine is; ``tls``: its certificates, for the SDK."""
 
     host: str
-    tls: Any = False
-    context: str = ""
+    tls: Any = None
 
 
 def socket_of(host: str) -> str | None:
@@ -37,40 +39,67 @@ def address(host: str | None, context: str | None, environ: Mapping[str, str]) -
     In its order: --host, --context, DOCKER_HOST, DOCKER_CONTEXT, the context that the client's configuration has as
     current, the default socket. TLS as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH or the context say.
     """
+    home = environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
     given = host or (None if context else environ.get("DOCKER_HOST"))
-    name = context or environ.get("DOCKER_CONTEXT") or _current_context(environ)
-    if given is None and name in ("", "default") and os.name == "posix":
-        given = _UNIX + _SOCKET
-    if given and socket_of(given):
-        return Address(given)
-    _sdk()
-    from docker.context import ContextAPI
-    from docker.utils import kwargs_from_env
-
-    if given:
-        settings = kwargs_from_env(environment={**environ, "DOCKER_HOST": given})
-        return Address(given, settings.get("tls", False))
-    found = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    if found is None:
-        raise UsageError(f"no Docker context is called {name}")
-    return Address(found.Host or _UNIX + _SOCKET, found.TLSConfig or False, found.name)
+    name = "" if given else context or environ.get("DOCKER_CONTEXT") or _current_context(home)
+    if name not in ("", "default"):
+        found = _of_context(name, os.path.join(home, "contexts"))
+    else:
+        found = Address(given or _DEFAULT)
+        folder, verify = environ.get("DOCKER_CERT_PATH"), bool(environ.get("DOCKER_TLS_VERIFY"))
+        if (folder or verify) and found.host.startswith("tcp:"):
+            found = found._replace(tls=_tls(folder or home, verify=verify))
+    if socket_of(found.host) is None:
+        _need("docker", "an engine that is not behind a socket of this machine", "infra-audit[live]")
+        if found.host.startswith("ssh:"):
+            _need("paramiko", "an engine behind ssh://", "docker[ssh]")
+    return found
 
 
-def _current_context(environ: Mapping[str, str]) -> str:
+def _current_context(home: str) -> str:
     """What the Docker client's configuration names as current; "" where it names none."""
-    folder = environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
     try:
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as stream:
+        with open(os.path.join(home, "config.json"), encoding="utf-8") as stream:
             return str(json.load(stream).get("currentContext") or "")
     except (OSError, ValueError, AttributeError):
         return ""
 
 
-def _sdk() -> None:
+def _of_context(name: str, folder: str) -> Address:
+    """The address of a context as the Docker client keeps it: a folder named after the hash of its name."""
+    identity = hashlib.sha256(name.encode()).hexdigest()
     try:
-        import docker  # noqa: F401
-    except ImportError:
-        raise UsageError("looking at an engine there needs the extra: pip install 'infra-audit[live]'") from None
+        with open(os.path.join(folder, "meta", identity, "meta.json"), encoding="utf-8") as stream:
+            endpoint = json.load(stream)["Endpoints"]["docker"]
+            host, verify = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify")
+    except FileNotFoundError:
+        raise UsageError(f"no Docker context is called {name}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"the Docker context {name} names no engine") from None
+    certificates = os.path.join(folder, "tls", identity, "docker")
+    has_tls = host.startswith("tcp:") and (os.path.isdir(certificates) or not verify)
+    return Address(host, _tls(certificates, verify=verify) if has_tls else None)
+
+
+def _tls(folder: str, *, verify: bool) -> Any:
+    """The certificates of a folder for the SDK; raises UsageError where it cannot read them."""
+    _need("docker", "an engine behind TLS", "infra-audit[live]")
+    from docker.errors import TLSParameterError
+    from docker.tls import TLSConfig
+
+    authority, certificate, key = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    own = (certificate, key) if os.path.exists(certificate) or os.path.exists(key) else None
+    try:
+        return TLSConfig(client_cert=own, ca_cert=authority if verify else None, verify=verify)
+    except TLSParameterError:
+        raise UsageError(
+            f"{folder} must hold ca.pem, and cert.pem with key.pem: an engine behind TLS wants them"
+        ) from None
+
+
+def _need(module: str, what: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise UsageError(f"{what} needs the extra: pip install '{extra}'")
 
 
 # -- errors --------------------------------------------------------------------------------------
@@ -99,10 +128,11 @@ def why(error: Exception, host: str) -> str:
     for cause in causes:
         if type(cause).__name__ in _LATE:
             return f"the engine at {host} did not answer in time"
+        if isinstance(cause, ssl.SSLError):
+            reason = getattr(cause, "verify_message", "") or str(cause.reason or "").replace("_", " ").lower()
+            return f"no engine at {host} over TLS with these certificates: {reason or 'it ends the handshake'}"
         if type(cause).__name__ in _BROKEN_OFF:
             return f"the engine at {host} broke off while it answered"
-        if isinstance(cause, ImportError) and host.startswith("ssh"):
-            return "an engine behind ssh:// needs another extra: pip install 'docker[ssh]'"
     return f"no engine at {host}: {type(error).__name__}"
 
 

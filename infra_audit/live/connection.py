@@ -72,7 +72,9 @@ class _Sdk:
     def __init__(self, at: Address, timeout: float, version: str) -> None:
         from docker import APIClient
 
-        self.client = APIClient(base_url=at.host, version=version, timeout=timeout, tls=at.tls, use_ssh_client=True)
+        self.client = APIClient(
+            base_url=at.host, version=version, timeout=timeout, tls=at.tls or False, use_ssh_client=True
+        )
         # REQUESTS_CA_BUNDLE and its like would replace the authority that the context names
         self.client.trust_env = False
 

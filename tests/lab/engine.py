@@ -23,8 +23,10 @@ _PROGRAMS = ("dockerd", "docker", "containerd", "runc", "unshare", "nsenter", "s
 _START = """
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
+name=$0 label=$1
+shift
 exec dockerd --data-root $PWD/data --exec-root $PWD/run --pidfile $PWD/pid --host unix://$PWD/docker.sock \
-    --cgroup-parent "/$0" --label "$1=$0" --userland-proxy=false >log 2>&1
+    --cgroup-parent "/$name" --label "$label=$name" --userland-proxy=false "$@" >log 2>&1
 """
 _PATIENCE = 60.0
 """Seconds in which the engine must answer."""
@@ -41,10 +43,11 @@ def why_no_engine() -> str:
 class Engine:
     """A running engine, as a context manager.
 
-    ``host`` is its address, ``pid`` the first process of its namespaces: the daemon.
+    ``host`` is its address, ``pid`` the first process of its namespaces: the daemon. ``programs``: a folder with the
+    programs of another engine (``newer.sh``); ``options``: more for the daemon.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Path | None = None, *options: str) -> None:
         why = why_no_engine()
         if why:
             raise RuntimeError(why)
@@ -54,9 +57,10 @@ class Engine:
         self.host = f"unix://{self.folder}/docker.sock"
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
         self._process = subprocess.Popen(
-            [*command, "--mount-proc", "sh", "-euc", _START, self.name, LABEL],
+            [*command, "--mount-proc", "sh", "-euc", _START, self.name, LABEL, *options],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"} if programs else None,
         )
         self._wait()
         self.pid = int(_children(self._process.pid)[0])

@@ -40,5 +40,23 @@ app)
     echo 'probe_success 1' >"$www/probe"
     exec httpd -f -p "${PORT:-8000}" -h "$www"
     ;;
+socket-proxy)
+    # Its rules as nginx enforces them: a GET of an allowed path goes to the socket, all else is forbidden.
+    config=/dev/shm/nginx.conf
+    {
+        echo 'daemon off; pid /dev/shm/pid; error_log stderr; events {} http { access_log off;'
+        for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path /dev/shm/$kind;"; done
+        echo 'server { listen 2375; location / { return 403; }'
+        for option in "$@"; do
+            case $option in -allowGET=*)
+                echo "location ~ \"^${option#*=}$\" { if (\$request_method != GET) { return 405; }"
+                echo 'proxy_pass http://unix:/var/run/docker.sock; proxy_set_header Host docker; }'
+                ;;
+            esac
+        done
+        echo '} }'
+    } >"$config"
+    exec nginx -c "$config"
+    ;;
 esac
 exec "$@"

@@ -17,7 +17,10 @@ from tests.lab.engine import Engine, why_no_engine
 from tests.lab.rootfs import missing_packages
 from tests.lab.stack import FILES, SECRETS, Stack
 
-__all__ = ["Lab", "lab", "why_no_lab"]
+__all__ = ["APPLICATION", "Lab", "active", "extra", "lab", "why_no_lab"]
+
+APPLICATION = "registry.example.com/tracklists/rest-api:1.0.0"
+"""An image of the stack, which starts what its container is told."""
 
 
 def why_no_lab() -> str:
@@ -100,3 +103,29 @@ def lab() -> Iterator[Lab]:
         pytest.skip(why)
     with Engine() as engine:
         yield Lab(engine)
+
+
+@pytest.fixture
+def extra(lab: Lab) -> Iterator[Callable[..., str]]:
+    """Runs a further container of the project and gives its name; it is removed afterwards."""
+    made: list[str] = []
+
+    def run(
+        name: str, service: str, *options: str, image: str = APPLICATION, command: tuple[str, ...] = ("app",)
+    ) -> str:
+        made.append(f"{lab.stack.name}-{name}")
+        labels = (f"project={lab.stack.name}", f"service={service}", "oneoff=False", "container-number=9")
+        lab.docker(
+            "run",
+            "--detach",
+            f"--name={made[-1]}",
+            *(f"--label=com.docker.compose.{label}" for label in labels),
+            *options,
+            image,
+            *command,
+        )
+        return made[-1]
+
+    yield run
+    for name in made:
+        lab.docker("rm", "--force", "--volumes", name)

@@ -7,11 +7,12 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from tests.command import ROOT
+from tests.lab import ours
 from tests.lab.engine import Engine
 from tests.lab.rootfs import rootfs
 
@@ -20,6 +21,7 @@ __all__ = ["load_images"]
 _CACHE = ROOT / "build" / "lab"
 """Where the root file system is kept between runs; git ignores it."""
 
+OURS = "registry.example.com/tracklists/infra-audit"
 _PATH = "/usr/lib/postgresql/15/bin:/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin"
 _DEFAULTS: dict[str, Any] = {"Entrypoint": ["/usr/bin/entry"], "Env": [f"PATH={_PATH}"]}
 _ANSWERS: dict[str, Any] = {"Entrypoint": ["/usr/bin/entry", "app"]}
@@ -41,15 +43,22 @@ _IMAGES: dict[str, dict[str, Any]] = {
     "oliver006/redis_exporter": {"Entrypoint": ["/usr/bin/redis_exporter"]},
     "grafana/grafana": {**_ANSWERS, "Env": [*_DEFAULTS["Env"], "PORT=3000"]},
     "gcr.io/cadvisor/cadvisor": {**_ANSWERS, "Env": [*_DEFAULTS["Env"], "PORT=8080"]},
+    "wollomatic/socket-proxy": {"Entrypoint": ["/usr/bin/entry", "socket-proxy"], "WorkingDir": "/"},
+    OURS: ours.CONFIG,
 }
 """What the real image of a name starts. The stand-in answers for what is no Debian package, and for Alertmanager, whose
-package is older than the stack's configuration."""
+package is older than the stack's configuration. For the socket proxy stands nginx with the same rules."""
 _APPLICATION: dict[str, Any] = {"Cmd": ["app"]}
 
 
 def load_images(engine: Engine, names: Iterable[str]) -> None:
     """Gives an engine the images of these names. One that stands for no server gets the application's stand-in."""
-    path = rootfs(_CACHE)
+    wanted = sorted(set(names))
+    layers = {_product(name): [rootfs(_CACHE)] for name in wanted}
+    if OURS in layers:
+        on_top = engine.folder / "ours.tar"
+        ours.write_layer(on_top)
+        layers[OURS].append(on_top)
     process = subprocess.Popen(
         ["docker", "--host", engine.host, "load", "-q"],
         stdin=subprocess.PIPE,
@@ -58,13 +67,15 @@ def load_images(engine: Engine, names: Iterable[str]) -> None:
     )
     assert process.stdin is not None
     with process.stdin as out:
-        _write(path, sorted(set(names)), out)
+        _write(wanted, layers, out)
     assert process.wait() == 0
 
 
-def _write(layer_tar: Path, names: Iterable[str], out: IO[bytes]) -> None:
-    with layer_tar.open("rb") as stream:
-        layer = hashlib.file_digest(stream, "sha256").hexdigest()
+def _product(name: str) -> str:
+    return name.rpartition(":")[0]
+
+
+def _write(names: Sequence[str], layers: Mapping[str, Sequence[Path]], out: IO[bytes]) -> None:
     with tarfile.open(fileobj=out, mode="w|") as tar:
 
         def put(name: str, data: bytes) -> None:
@@ -72,24 +83,29 @@ def _write(layer_tar: Path, names: Iterable[str], out: IO[bytes]) -> None:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
 
-        tar.add(layer_tar, "layer.tar")
+        digests: dict[Path, str] = {}
+        for path in {path for parts in layers.values() for path in parts}:
+            with path.open("rb") as stream:
+                digests[path] = hashlib.file_digest(stream, "sha256").hexdigest()
+            tar.add(path, path.name)
         manifest = []
         for name in names:
-            body = json.dumps(_config(name, layer)).encode()
+            parts = layers[_product(name)]
+            body = json.dumps(_config(name, [digests[path] for path in parts])).encode()
             file = f"{hashlib.sha256(body).hexdigest()}.json"
             put(file, body)
-            manifest.append({"Config": file, "RepoTags": [name], "Layers": ["layer.tar"]})
+            manifest.append({"Config": file, "RepoTags": [name], "Layers": [path.name for path in parts]})
         put("manifest.json", json.dumps(manifest).encode())
 
 
-def _config(name: str, layer: str) -> dict[str, Any]:
-    config = _DEFAULTS | _IMAGES.get(name.rpartition(":")[0], _APPLICATION)
+def _config(name: str, layers: Sequence[str]) -> dict[str, Any]:
+    config = _DEFAULTS | _IMAGES.get(_product(name), _APPLICATION)
     sets = {key: {name: {} for name in config[key]} for key in ("Volumes", "ExposedPorts") if key in config}
     return {
         "architecture": "amd64",
         "os": "linux",
         "created": "2024-01-01T00:00:00Z",
         "config": config | sets,
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
-        "history": [{"created_by": f"test lab, in place of {name}"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}" for layer in layers]},
+        "history": [{"created_by": f"test lab, in place of {name}"} for _ in layers],
     }

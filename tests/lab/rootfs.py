@@ -17,7 +17,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["PACKAGES", "missing_packages", "rootfs"]
+__all__ = ["PACKAGES", "libraries", "missing_packages", "rootfs"]
 
 HERE = Path(__file__).parent
 PACKAGES = (
@@ -53,7 +53,7 @@ _PROGRAMS = {
 }
 """Programs, and the further names under which the real images have them."""
 
-_SCRIPTS = ("entry", "wget")
+_SCRIPTS = {"entry": "/usr/bin/entry", "wget": "/usr/bin/wget", "healthcheck": "/healthcheck"}
 _LEFT_OUT = re.compile(r"\.bc$|/bitcode/|llvmjit|/(?:man|doc|src|include|pgxs|examples)/")
 _FOLDERS = {
     "/data": (999, 1000),
@@ -165,7 +165,7 @@ def _fill(tar: tarfile.TarFile) -> None:
                 elves.append(path)
     for name in ("erl", "epmd", "erlc", "escript"):
         add(f"/usr/bin/{name}", f"/usr/bin/{name}")
-    for library in _libraries(elves):
+    for library in libraries(elves):
         add(_usr(library), os.path.realpath(library))
 
     applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
@@ -179,7 +179,7 @@ def _fill(tar: tarfile.TarFile) -> None:
         ("/etc/passwd", 0o644, users.encode()),
         ("/etc/group", 0o644, groups.encode()),
         ("/etc/rabbitmq/enabled_plugins", 0o644, plugins),
-        *((f"/usr/bin/{name}", 0o755, (HERE / f"{name}.sh").read_bytes()) for name in _SCRIPTS),
+        *((path, 0o755, (HERE / f"{name}.sh").read_bytes()) for name, path in _SCRIPTS.items()),
     ):
         put(path, tarfile.REGTYPE, mode, data=text)
 
@@ -209,7 +209,7 @@ def _is_program(path: str) -> bool:
         return stream.read(4) == b"\x7fELF"
 
 
-def _libraries(elves: list[str]) -> list[str]:
+def libraries(elves: list[str]) -> list[str]:
     """Every library that programs name, and the loader."""
     listing = subprocess.run(["ldd", *elves], capture_output=True, text=True, check=False).stdout
     found = re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listing, re.MULTILINE)

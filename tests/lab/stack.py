@@ -58,7 +58,9 @@ class Stack:
         secrets.mkdir()
         for name in ("slack-url", "pagerduty-key", "deadman-token"):
             (secrets / name).write_text("https://alerts.example.com/\n")
-        pairs = (_variables() | {"ALERTMANAGER_SECRETS": str(secrets)}).items()
+        socket = engine.folder / "docker.sock"
+        own = {"ALERTMANAGER_SECRETS": secrets, "DOCKER_GROUP": socket.stat().st_gid, "LAB_SOCKET": socket}
+        pairs = (_variables() | own).items()
         (self.folder / _TEMPLATE).write_text("".join(f"{key}={value}\n" for key, value in pairs))
         # the engine's user for Prometheus, nginx and others may read the files, as in a checkout
         subprocess.run(["chmod", "-R", "a+rX", self.folder], check=True)
