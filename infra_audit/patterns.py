@@ -15,16 +15,17 @@ __all__ = ["Pattern"]
 class Pattern:
     """A regular expression with the methods of ``re.Pattern[str]`` that are in use here.
 
-    ``hints``: pieces of which every match holds at least one. A text without them is not searched,
-    and where no text has them the expression is never compiled.
+    ``hints``: pieces of which every match holds at least one (in small letters where the case does not
+    matter). A text without them is not searched, and where no text has them the expression is never compiled.
     """
 
-    __slots__ = ("_compiled", "_flags", "_hints", "_text")
+    __slots__ = ("_any_case", "_compiled", "_flags", "_hints", "_text")
 
     def __init__(self, text: str, flags: int = 0, hints: tuple[str, ...] = ()) -> None:
         self._text = text
         self._flags = flags
         self._hints = hints
+        self._any_case = bool(flags & re.IGNORECASE)
         self._compiled: re.Pattern[str] | None = None
 
     def __repr__(self) -> str:
@@ -38,10 +39,14 @@ class Pattern:
 
     def may_match(self, text: str) -> bool:
         """False where the hints show that the text holds no match."""
-        for hint in self._hints:
+        if not self._hints:
+            return True
+        if self._any_case:
+            text = text.lower()
+        for hint in self._hints:  # noqa: SIM110 - a generator would cost more than the hints
             if hint in text:
                 return True
-        return not self._hints
+        return False
 
     def match(self, text: str, start: int = 0) -> re.Match[str] | None:
         return self.compiled.match(text, start) if self.may_match(text) else None

@@ -46,7 +46,7 @@ def format_bytes(size: float) -> str:
     return f"{size:g} B"
 
 
-_DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµμ]+)")
 _NANOSECONDS = {
     "ns": 1,
     "us": 1_000,
@@ -88,7 +88,7 @@ def parse_duration(text: str) -> int | None:
     at = 0
     while at < len(text):
         match = _DURATION_PART.match(text, at)
-        if match is None:
+        if match is None or match[2] not in _NANOSECONDS:
             return None
         total += float(match[1]) * _NANOSECONDS[match[2]]
         at = match.end()

@@ -7,7 +7,6 @@ includes, and then laid on what the documents before it gave.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 from infra_audit.compose.complete import complete
@@ -23,13 +22,14 @@ from infra_audit.deployment import Files
 from infra_audit.errors import ReadError
 from infra_audit.finding import Related
 from infra_audit.named import NamedTuple, field, record
+from infra_audit.patterns import Pattern
 from infra_audit.readers.yaml import YamlDocument, read_documents
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import HOLE, Node
 
 __all__ = ["Assembler", "Context"]
 
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/")
+_REMOTE = Pattern(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", hints=("://", "git@", "github.com/"))
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
+
+from infra_audit.patterns import Pattern
 
 __all__ = ["as_integer", "as_text", "parse_float", "parse_integer", "shortest_float32"]
 
-_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
+_INTEGER = Pattern(r"[-+]?[0-9]+\Z")
 _DIGITS = r"[0-9](?:_?[0-9])*"
-_FLOAT = re.compile(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?\Z")
+_FLOAT = Pattern(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?\Z")
 _EXPONENT_FROM = 6
 """Go writes 1e+06 and above with an exponent, and likewise what is below 0.0001."""
 

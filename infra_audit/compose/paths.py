@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Callable
 
+from infra_audit.patterns import Pattern
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
 
 __all__ = ["absolute", "relative_files", "resolve_merged", "resolve_paths", "resolve_service"]
 
-_REMOTE_CONTEXT = re.compile(r"https?://|git://|ssh://|github\.com/|git@")
-_WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
+_REMOTE_CONTEXT = Pattern(r"https?://|git://|ssh://|github\.com/|git@", hints=("://", "github.com/", "git@"))
+_WINDOWS = Pattern(r"[a-zA-Z]:[\\/]|\\\\", hints=(":", "\\\\"))
 
 
 def absolute(path: str, folder: str) -> str:

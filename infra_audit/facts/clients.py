@@ -64,7 +64,11 @@ class Account(NamedTuple):
 _URL_LOGIN = Pattern(r"://(?P<user>[^\s/:@\"']*)(?::(?P<password>[^\s@/\"']*))?@")
 _DSN_USER = Pattern(r"(?:\A|[\s;])(?:user|username|user id|uid)\s*=\s*(?P<user>[^\s;]+)", re.IGNORECASE)
 _DSN_PASSWORD = Pattern(r"(?:\A|[\s;])(?:password|pwd)\s*=\s*(?P<password>[^\s;]+)", re.IGNORECASE)
-_HOST_SUFFIX = Pattern(r"(?:HOSTNAME|HOST|SERVER|ADDRESS|ADDR|URL|URI|ENDPOINT)\Z", re.IGNORECASE)
+_HOST_SUFFIX = Pattern(
+    r"(?:HOSTNAME|HOST|SERVER|ADDRESS|ADDR|URL|URI|ENDPOINT)\Z",
+    re.IGNORECASE,
+    hints=("host", "server", "addr", "url", "uri", "endpoint"),
+)
 
 
 def clients_of(server: Subject) -> list[Connection]:

@@ -30,6 +30,7 @@ _NAME = Pattern(
     r"|ENCRYPTION_?KEY|SIGNING_?KEY|AUTH_?KEY|SECRET_?KEY(?:_?BASE)?|SECRET_?ACCESS_?KEY|ACCOUNT_?KEY|SALT"
     r"|ERLANG_?COOKIE|TOKEN_ID|CREDENTIALS?)(?:_?\d{1,2})?\Z",
     re.IGNORECASE,
+    hints=("pass", "pwd", "secret", "token", "key", "salt", "cookie", "credential"),
 )
 _NO_NAME = Pattern(
     r"PUBLIC|\AVITE_|\AREACT_APP_|ALLOW_|DISABLE|ENABLE|(?:\A|_)USE_|REQUIRE|SHOW_|RESET_|RANDOM_|(?:\A|_)(?:MAX|MIN|NUM)_|PASSWORDLESS"
@@ -182,9 +183,14 @@ class Part(NamedTuple):
     end: int
 
 
-_URL = Pattern(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@\"'{}]*:(?P<password>(?:\$\{[^}]*\}|[^\s@/\"'{}])+)@(?=[\w\[$.{(])")
+_URL = Pattern(
+    r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@\"'{}]*:(?P<password>(?:\$\{[^}]*\}|[^\s@/\"'{}])+)@(?=[\w\[$.{(])",
+    hints=("://",),
+)
 _PAIR = Pattern(
-    r"(?:\A|[\s;?&])(?:password|passwd|pwd)\s*=\s*(?P<password>\$\{[^}]*\}|[^\s;&'\"]+)(?=[\s;&]|\Z)", re.IGNORECASE
+    r"(?:\A|[\s;?&])(?:password|passwd|pwd)\s*=\s*(?P<password>\$\{[^}]*\}|[^\s;&'\"]+)(?=[\s;&]|\Z)",
+    re.IGNORECASE,
+    hints=("passw", "pwd"),
 )
 
 

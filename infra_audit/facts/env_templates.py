@@ -24,9 +24,10 @@ __all__: list[str] = []
 
 _ENVIRONMENT = r"(?:production|prod|staging|stage|development|dev)"
 _EXAMPLE = Pattern(
-    r"(?P<target>.*?)[._-](?:example|sample|template|tmpl|tpl|dist|defaults?)\Z|(?:example|sample|template|default)\.env\Z"
+    r"(?P<target>.*?)[._-](?:example|sample|template|tmpl|tpl|dist|defaults?)\Z|(?:example|sample|template|default)\.env\Z",
+    hints=("example", "sample", "template", "tmpl", "tpl", "dist", "default"),
 )
-_NAMED = Pattern(rf"\.env[._-](?P<environment>{_ENVIRONMENT})\Z|(?P<other>{_ENVIRONMENT})\.env\Z")
+_NAMED = Pattern(rf"\.env[._-](?P<environment>{_ENVIRONMENT})\Z|(?P<other>{_ENVIRONMENT})\.env\Z", hints=(".env",))
 _SAYS_SO = Pattern(r"(?m)^\s*#.*\b(?:template|copy (?:it|this|to)|example|fill (?:it )?in)\b", re.IGNORECASE)
 _DECLARED = Pattern(r"(?m)^[ \t]*#?[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_]\w*)[ \t]*=")
 

@@ -16,7 +16,9 @@ from infra_audit.tree import HOLE, Node
 __all__: list[str] = []
 
 _FLOATING = Pattern(
-    r"latest\Z|latest[-_.]|.+[-_.]latest\Z|(?:main|master|edge|nightly|dev|develop|stable|snapshot)\Z", re.IGNORECASE
+    r"latest\Z|latest[-_.]|.+[-_.]latest\Z|(?:main|master|edge|nightly|dev|develop|stable|snapshot)\Z",
+    re.IGNORECASE,
+    hints=("latest", "main", "master", "edge", "nightly", "dev", "stable", "snapshot"),
 )
 
 

@@ -26,7 +26,7 @@ __all__: list[str] = []
 _FETCHERS = frozenset(("curl", "wget"))
 _NEED_ARGUMENTS = frozenset(("curl", "wget", "nc", "test", "[", "grep"))
 _DURATIONS = ("interval", "timeout", "start_period", "start_interval")
-_HTTP = Pattern(r"(?:https?://)?[\w.\[\]-]+(?::\d+)?(?:/\S*)?\s", re.ASCII)
+_HTTP = Pattern(r"(?:https?://)?[\w.\[\]-]+(?::\d+)?(?:/\S*)?\s", re.ASCII, hints=(" ", "\t", "\n"))
 _VARIABLE_PORT = Pattern(r"https?://[^/\s]*\$")
 _DASH_OR_ASH = Pattern(r"alpine|slim|bookworm|bullseye|buster|trixie|jammy|noble|focal|debian|ubuntu")
 
@@ -125,7 +125,10 @@ def _of_password(service: Subject, probe: Probe) -> Iterator[Item]:
 _ALWAYS_SUCCEED = frozenset(("true", ":", "echo", "printf", "pwd", "date", "whoami", "hostname", "sleep", "ls"))
 _END_OF_PIPE = frozenset(("cat", "tee", "head", "tail"))
 _READ_STANDARD_INPUT = frozenset(("redis-cli", "python", "python3", "node", "bash", "sh", "mysql"))
-_CONTROL = Pattern(r"(?:\A|[\s;])(?:if|while|until|for|case)\s|\bset\s+-[a-z]*e")
+_CONTROL = Pattern(
+    r"(?:\A|[\s;])(?:if|while|until|for|case)\s|\bset\s+-[a-z]*e",
+    hints=("if", "while", "until", "for", "case", "set"),
+)
 
 
 @fact("health.cannot_fail", on="service")

@@ -78,9 +78,15 @@ _KEY_VALUE = Pattern(
 _KEY_VALUE_PORT = Pattern(r"(?:\A|[\s;])port\s*=\s*(?P<port>[0-9]{1,5})(?=[\s;]|\Z)", re.IGNORECASE)
 _NAME = Pattern(rf"{_HOST}\Z")
 _HOST_KEY = Pattern(
-    r"(?:\A|[_.\-])(?:HOST|HOSTNAME|HOSTS|SERVER|SERVERS|ADDR|ADDRESS|ENDPOINT|BROKER|BROKERS|SEEDS)\Z", re.IGNORECASE
+    r"(?:\A|[_.\-])(?:HOST|HOSTNAME|HOSTS|SERVER|SERVERS|ADDR|ADDRESS|ENDPOINT|BROKER|BROKERS|SEEDS)\Z",
+    re.IGNORECASE,
+    hints=("host", "server", "addr", "endpoint", "broker", "seeds"),
 )
-_NO_ADDRESS_KEY = Pattern(r"IMAGE|(?:\A|[_.\-])TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z", re.IGNORECASE)
+_NO_ADDRESS_KEY = Pattern(
+    r"IMAGE|(?:\A|[_.\-])TAG|VERSION|LISTEN|BIND|ADVERTISED|COMMAND|CMD|PORTS?\Z",
+    re.IGNORECASE,
+    hints=("image", "tag", "version", "listen", "bind", "advertised", "command", "cmd", "port"),
+)
 _OWN_KEY = Pattern(
     r"\A(?:HOST|HOSTNAME|SERVER|ADDRESS|ADDR|LISTEN\w*|BIND\w*)\Z|(?:VIRTUAL|LETSENCRYPT|PUBLIC|EXTERNAL)_HOST",
     re.IGNORECASE,

@@ -248,7 +248,8 @@ def role(service: Subject) -> Fact[str | None]:
 _RESTARTS_ALWAYS = frozenset(("always", "unless-stopped"))
 _ONE_SHOT_NAME = Pattern(
     r"(?:\A|[-_.])(?:init|setup|migrate|migrations?|migrator|seed|seeder|bootstrap|installer?|provision|"
-    r"create-?buckets?|createbuckets|mc|topics?-(?:init|setup)|init-topics)(?:\Z|[-_.])"
+    r"create-?buckets?|createbuckets|mc|topics?-(?:init|setup)|init-topics)(?:\Z|[-_.])",
+    hints=("init", "setup", "migrat", "seed", "bootstrap", "install", "provision", "bucket", "mc"),
 )
 _WAITS = Pattern(r"\A(?:infinity|inf|\d{6,}|\d+d)\Z")
 _ENDING = frozenset(

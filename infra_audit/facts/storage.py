@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError
@@ -34,11 +35,16 @@ _DATA: dict[str, tuple[str, ...]] = {
 }
 """Data folders of the products' official images. Sources: their pages on hub.docker.com."""
 _OTHER_IMAGES = Pattern(
-    r"(?:.*/)?(?:bitnami\w*|spilo|crunchy-postgres|timescaledb-ha|postgresql|mongodb|percona-server-mongodb)(?:/|\Z)"
+    r"(?:.*/)?(?:bitnami\w*|spilo|crunchy-postgres|timescaledb-ha|postgresql|mongodb|percona-server-mongodb)(?:/|\Z)",
+    hints=("bitnami", "spilo", "crunchy-postgres", "timescaledb-ha", "postgresql", "mongodb"),
 )
 """Images that keep their data elsewhere: a mount at a folder of theirs is taken for it."""
 _VARIABLES = {"postgres": "PGDATA"}
-_FOR_TESTS = Pattern(r"(?i)(?:\A|.*[._/\-])(?:tests?|ci|e2e|testing|integration|fixtures?)(?:[._/\-]|\Z)")
+_FOR_TESTS = Pattern(
+    r"(?:\A|.*[._/\-])(?:tests?|ci|e2e|testing|integration|fixtures?)(?:[._/\-]|\Z)",
+    re.IGNORECASE,
+    hints=("test", "ci", "e2e", "integration", "fixture"),
+)
 
 
 def _folders(service: Subject, product: str) -> tuple[str, ...]:

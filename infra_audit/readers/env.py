@@ -11,14 +11,15 @@ import re
 
 from infra_audit.errors import ReadError
 from infra_audit.named import NamedTuple
+from infra_audit.patterns import Pattern
 from infra_audit.source import Source, Span
 
 __all__ = ["EnvEntry", "read_env"]
 
-_EXPORT = re.compile(r"export\s+")
+_EXPORT = Pattern(r"export\s+", hints=("export",))
 _KEY_SPACE = "\t\v\f\r \x85\xa0"
 _KEY_EXTRA = frozenset("_.-[]")
-_ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})')
+_ESCAPE = Pattern(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})', hints=("\\",))
 _SIMPLE_ESCAPES = {
     "a": "\a",
     "b": "\b",

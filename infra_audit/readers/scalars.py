@@ -7,10 +7,10 @@ Source: the resolver of go.yaml.in/yaml, and its answers through `docker compose
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from infra_audit.patterns import Pattern
 from infra_audit.tree import Scalar
 
 __all__ = ["Timestamp", "as_rfc3339", "resolve_plain"]
@@ -33,13 +33,16 @@ _WORDS: Mapping[str, Scalar] = {
 } | {sign + word: float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
 
 _MAYBE_NUMBER = frozenset("+-.0123456789")
-_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_TIMESTAMP = re.compile(
+_INTEGER = Pattern(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))\Z")
+_FLOAT = Pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_TIMESTAMP = Pattern(
     r"[0-9]{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12][0-9]|3[01])"
-    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
+    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z",
+    hints=("-",),
 )
 _INTEGER_BITS = 64
+_SURELY_SMALL = 18
+"""Numbers with fewer digits have fewer bits."""
 _INFINITY = float("inf")
 
 
@@ -67,6 +70,8 @@ def resolve_plain(text: str) -> Scalar:
         return _WORDS[text]
     if text[0] not in _MAYBE_NUMBER:
         return text
+    if text.isdecimal() and text.isascii() and len(text) < _SURELY_SMALL and (text[0] != "0" or text == "0"):
+        return int(text)
     if _TIMESTAMP.match(text):
         return Timestamp(text)
     digits = text.replace("_", "")

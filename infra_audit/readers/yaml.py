@@ -15,6 +15,7 @@ from yaml import CLoader
 
 from infra_audit.errors import ReadError
 from infra_audit.named import NamedTuple
+from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
 from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
@@ -99,10 +100,10 @@ def read_inline_yaml(text: Located) -> list[Node]:
 
 def looks_like_template(text: str) -> bool:
     """True for the marks of Jinja, Helm and Go templates outside of quotes and comments."""
-    return ("{{" in text or "{%" in text) and _TEMPLATE.search(text) is not None
+    return _TEMPLATE.search(text) is not None
 
 
-_TEMPLATE = re.compile(r"""^(?:[^"'#\n]*[\s:])?(?:\{\{|\{%)""", re.MULTILINE)
+_TEMPLATE = Pattern(r"""^(?:[^"'#\n]*[\s:])?(?:\{\{|\{%)""", re.MULTILINE, hints=("{{", "{%"))
 
 
 class _Frame:
