@@ -66,7 +66,13 @@ def upstreams_of(service: Subject) -> Upstreams:
     return known
 
 
+_WAYS_IN = ("volumes", "configs", "secrets", "command", "entrypoint")
+"""Keys of a service by which a configuration comes to a proxy."""
+
+
 def _read(service: Subject) -> Upstreams:
+    if not any(service.node.get(key) for key in _WAYS_IN):
+        return Upstreams()
     files = ContainerFiles(service)
     if any(mount.target.startswith(("/etc/nginx", "/usr/local/openresty/nginx/conf")) for mount in files.mounts):
         return _Nginx(service, files).read()

@@ -134,7 +134,7 @@ def _in_environment(service: Subject) -> Iterator[_Found]:
             size = whole[1](text)
             if size is not None:
                 yield _Found(whole[0], size, node)
-        for setting in _IN_TEXTS:
+        for setting in _IN_TEXTS if "-" in text else ():
             *_, last = [None, *setting.pattern.finditer(text)]  # the last one counts
             size = setting.size(last["value"]) if last else None
             if last is not None and size is not None:

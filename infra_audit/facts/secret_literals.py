@@ -37,11 +37,11 @@ _CHOSEN = ("variable", "default", "unset", "required")
 
 def _is_plain(node: Node) -> bool:
     """True where no variable of Compose has a part in the value."""
-    return not any(hop.kind in _CHOSEN for hop in node.hops)
+    return not node.hops or not any(hop.kind in _CHOSEN for hop in node.hops)
 
 
 def _from_env_file(node: Node) -> bool:
-    return any(hop.kind == "env_file" for hop in node.hops)
+    return bool(node.hops) and any(hop.kind == "env_file" for hop in node.hops)
 
 
 def _written(service: Subject) -> Iterator[_Found]:
@@ -124,12 +124,11 @@ def _defaults(service: Subject) -> Iterator[_Found]:
         written = node.span.text
         for match in _DEFAULT.finditer(written):
             alone = match.end() - match.start() >= len(written.strip("\"' ").partition("=")[2] or written.strip("\"' "))
+            named_so = is_credential_name(match["name"]) or (alone and is_credential_name(name))
+            if not named_so or not is_written_out(match["default"]):
+                continue
             place = node.span.part(match.start("default"), match.end("default"))
-            if (
-                (is_credential_name(match["name"]) or (alone and is_credential_name(name)))
-                and is_written_out(match["default"])
-                and place[1:3] not in told
-            ):
+            if place[1:3] not in told:
                 told.add(place[1:3])
                 yield _Found(match["name"], match["default"], place)
 

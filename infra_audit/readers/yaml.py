@@ -12,6 +12,17 @@ from typing import Any
 
 import yaml
 from yaml import CLoader
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from infra_audit.errors import ReadError
 from infra_audit.named import NamedTuple
@@ -171,35 +182,35 @@ class _Builder:
         while True:
             event = get_event()
             kind = event.__class__
-            if kind is yaml.ScalarEvent:
+            if kind is ScalarEvent:
                 frame = stack[-1] if stack else None
                 if frame is not None and frame.key is None and type(frame.children) is dict:
                     self._take_key(frame, event)
                     continue
                 self._take(stack, self._scalar(event), 1, event.anchor)
-            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 if len(stack) >= MAX_DEPTH:
                     raise self._error(_TOO_DEEP, self._span(event.start_mark, event.end_mark))
                 if stack and type(stack[-1].children) is dict and stack[-1].key is None:
                     raise self._error("a mapping key must be a string", self._span(event.start_mark, event.end_mark))
                 if event.anchor:
                     self.anchors[event.anchor] = None
-                children: Any = {} if kind is yaml.MappingStartEvent else []
+                children: Any = {} if kind is MappingStartEvent else []
                 stack.append(_Frame(children, event.start_mark, self._tag(event.tag), event.anchor))
-            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 frame = stack.pop()
                 node, size = self._close(frame, event)
                 self._take(stack, node, size, frame.anchor)
-            elif kind is yaml.AliasEvent:
+            elif kind is AliasEvent:
                 self._alias(stack, event)
-            elif kind is yaml.DocumentStartEvent:
+            elif kind is DocumentStartEvent:
                 self.issues, self.anchors, self.sizes, self.root = [], {}, {}, None
-            elif kind is yaml.DocumentEndEvent:
+            elif kind is DocumentEndEvent:
                 root: Node | None = self.root
                 if root is not None and root.value is None and not root.tag:
                     root = None
                 found.append(YamlDocument(root, self.issues))
-            elif kind is yaml.StreamEndEvent:
+            elif kind is StreamEndEvent:
                 return found
 
     root: Node | None = None
