@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from infra_audit.deployment import Files
 from infra_audit.engine.policies import Policy
-from infra_audit.engine.proven import is_proven, prove
 from infra_audit.errors import ConfigError
 from infra_audit.finding import Severity
 from infra_audit.hints import did_you_mean
@@ -145,6 +144,8 @@ def read_config(path: str) -> Config:
 
 
 def _read_valid(source: Source) -> Node:
+    from infra_audit.engine.proven import is_proven, prove  # only where there is a configuration
+
     if is_proven(source):
         return next(iter(read_yaml(source)), Node({}, source.top))
     from infra_audit.engine.documents import read_valid  # starts pydantic

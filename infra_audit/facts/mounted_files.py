@@ -13,7 +13,6 @@ from infra_audit.facts.services import product_named
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
 from infra_audit.readers.located import Located
-from infra_audit.readers.nginx import read_nginx, walk
 from infra_audit.source import Span
 
 __all__: list[str] = []
@@ -41,6 +40,8 @@ _NGINX_FOLDER = "/etc/nginx"
 
 
 def _of_nginx(source: Located) -> Iterator[_Named]:
+    from infra_audit.readers.nginx import read_nginx, walk  # only where one is mounted
+
     for directive in walk(read_nginx(source)):
         if directive.name.text in _NGINX_FILES and directive.words:
             word = directive.words[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from infra_audit.deployment import Subject
 from infra_audit.errors import ReadError, Undecidable
@@ -12,12 +13,13 @@ from infra_audit.facts.container_files import ContainerFiles
 from infra_audit.facts.services import command_words, environment
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
-from infra_audit.readers.haproxy import read_haproxy
 from infra_audit.readers.located import Located
-from infra_audit.readers.nginx import Directive, read_nginx, walk
 from infra_audit.readers.yaml import read_yaml
 from infra_audit.source import Source, Span
 from infra_audit.tree import HOLE, Node
+
+if TYPE_CHECKING:
+    from infra_audit.readers.nginx import Directive
 
 __all__ = ["Listen", "Upstream", "Upstreams", "upstreams_of"]
 
@@ -164,6 +166,8 @@ class _Nginx:
         if path in self.seen:
             return
         self.seen.add(path)
+        from infra_audit.readers.nginx import read_nginx, walk  # few services have an nginx
+
         try:
             read = read_nginx(self.files.open(path))
         except Undecidable as error:
@@ -194,6 +198,8 @@ class _Nginx:
             self._file(path)
 
     def _result(self, *, complete: bool) -> Upstreams:
+        from infra_audit.readers.nginx import walk
+
         every = [directive for top in self.directives for directive in walk((top,))]
         groups = {directive.words[0].text for directive in every if _is_upstream(directive)}
         constants = _constants(every)
@@ -265,6 +271,8 @@ def _listen_port(text: str) -> int | None:
 
 
 def _read_haproxy(service: Subject, files: ContainerFiles, path: str) -> Upstreams:
+    from infra_audit.readers.haproxy import read_haproxy  # few services have one
+
     try:
         source = files.open(path)
     except (Undecidable, ReadError) as error:

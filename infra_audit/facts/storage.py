@@ -8,7 +8,6 @@ import re
 from infra_audit.deployment import Subject
 from infra_audit.errors import InfraAuditError
 from infra_audit.facts.products import parse_image
-from infra_audit.facts.redis_images import version_of
 from infra_audit.facts.registry import Evidence, Fact, Known, evaluate, fact, value_of
 from infra_audit.facts.services import environment, image_of, product_named
 from infra_audit.patterns import Pattern
@@ -165,6 +164,8 @@ def lost_on(service: Subject) -> Fact[str | None]:
 
 def _hides_parent(service: Subject, mounts: _Mounts) -> bool:
     """True for PostgreSQL's images before 18, which declare a volume on the data folder itself."""
+    from infra_audit.facts.redis_images import version_of  # only where there is a Redis
+
     version = version_of(service)
     inner = any(path.startswith("/var/lib/postgresql/") for path in mounts.nodes)
     return version is not None and version[0] < _ONE_VOLUME and not inner and environment(service, "PGDATA") is None
