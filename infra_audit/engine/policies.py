@@ -317,7 +317,8 @@ def _packaged(folder: str) -> Any:
 
 def _cached(folder: str) -> Any:
     listing = _listing(folder)
-    key = [__version__, list(MODULES), *map(list, (*listing, *_listing(FOLDER)))]
+    files = (f"{path} {size} {time}" for path, size, time in (*listing, *_listing(FOLDER)))
+    key = "\n".join((__version__, *MODULES, *files))
     for cache in _caches(folder):
         data = _load(os.path.join(cache, COMPILED))
         if data is not None and data.get("key") == key:
