@@ -33,20 +33,24 @@ def pages() -> dict[str, str]:
 def _index(policies: list[Policy]) -> Iterator[str]:
     yield "# Policies"
     yield ""
-    yield "Written by `make docs` from [policies](../../policies). `infra-audit explain ID` shows the same."
+    yield "Written by `make docs` from [policies](../../policies). `infra-audit explain ID` shows the same. The last"
+    yield "columns tell what `check` and `live` judge. Where both do, they say the same about what can be seen on both"
+    yield "sides: tests run the examples of these policies on a real engine."
     ordered = sorted(policies, key=lambda policy: (policy.pack, policy.family, policy.id))
     for (pack, family), group in groupby(ordered, key=lambda policy: (policy.pack, policy.family)):
         yield ""
         yield f"## {pack}/{family}"
         yield ""
-        yield "| policy | | says | judges each |"
-        yield "| --- | --- | --- | --- |"
+        yield "| policy | | says | judges each | files | what runs |"
+        yield "| --- | --- | --- | --- | --- | --- |"
         for policy in group:
             severity = policy.severity.name
-            more = "".join((" (live)" if policy.live else "", "" if policy.enabled else " (off by default)"))
+            more = "" if policy.enabled else " (off by default)"
             title = policy.title.replace("|", "\\|")
             kind = policy.subject.replace("_", " ")
-            yield f"| [{policy.id}]({policy.id}.md) | {_MARKS[severity]} {severity} | {title}{more} | {kind} |"
+            judged = " | ".join("" if policy.live is other else "✓" for other in (True, False))
+            link = f"[{policy.id}]({policy.id}.md)"
+            yield f"| {link} | {_MARKS[severity]} {severity} | {title}{more} | {kind} | {judged} |"
     yield ""
 
 
@@ -60,7 +64,7 @@ def _page(policy: Policy, shown: list[Example]) -> Iterator[str]:
     parts = [f"{_MARKS[severity]} {severity}", f"judges each {policy.subject.replace('_', ' ')}"]
     parts.append(f"[{policy.pack}/{policy.family}](../../policies/{policy.pack}/{policy.family}/{policy.id}.yaml)")
     parts += [f"{CIS_BENCHMARK}: {', '.join(described.cis)}"] if described.cis else []
-    parts += ["needs a running project"] if policy.live else []
+    parts += {True: ["needs a running project"], False: ["judges files only"], None: []}[policy.live]
     parts += [] if policy.enabled else ["off unless a configuration enables it"]
     yield " · ".join(parts)
     yield ""

@@ -62,6 +62,8 @@ class Running:
     def __call__(self, request: Request) -> Iterator[Group]:
         self.snapshot = None
         self._deadline = Deadline(self.look.timeout)
+        if request.files and self.look.every:
+            raise UsageError("-f names the files of one project: not with --all")
         if request.files:
             yield self._beside_files(request)
         else:

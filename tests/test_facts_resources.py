@@ -143,6 +143,8 @@ def test_a_limit_in_an_unset_variable_is_unknown(tmp_path: Path) -> None:
         (["deploy: {restart_policy: {condition: none}}"], False),
         (["command: sleep infinity"], False),
         (["command: sleep infinity", "restart: always"], True),
+        (["command: sleep 600"], False),
+        (["command: cat /target"], False),
         (['command: sh -c "sleep 3; curl -X PUT http://search:9200/tracks"'], False),
         (["entrypoint: /bin/sh", 'command: ["-c", "sleep 3; ollama pull llama3.2"]'], False),
         (['command: sh -c "mkdir -p /data && exec server"'], True),

@@ -20,7 +20,7 @@ from tests.lab.small import IMAGE, Small
 
 pytestmark = pytest.mark.xdist_group("small")
 
-_START = 2.0
+_START = 4.0
 """What Python and the judging may take beside the time of the look."""
 
 

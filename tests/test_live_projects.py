@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import infra_audit
 from tests.lab.fixtures import active
 from tests.lab.small import IMAGE, Small
 
@@ -92,3 +93,9 @@ def test_paths_are_compared_below_the_folder_of_the_project(small: Small, tmp_pa
         f"wharf-app-1: mount {tmp_path}/wharf/data:/data is not declared",
         f"wharf-app-1: mount {tmp_path}/wharf/other:/data is missing",
     ]
+
+
+def test_files_of_one_project_are_not_compared_with_all(tmp_path: Path) -> None:
+    ran = infra_audit("live", "--all", "-f", "compose.yaml", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "-f names the files of one project: not with --all" in ran.err

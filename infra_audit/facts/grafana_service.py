@@ -16,6 +16,7 @@ from infra_audit.facts.services import environment
 from infra_audit.monitoring.grafana.dashboards import text_of
 from infra_audit.monitoring.grafana.provisioning import Provider
 from infra_audit.patterns import Pattern
+from infra_audit.secrets import MASK
 from infra_audit.source import Span
 from infra_audit.tree import HOLE, Node
 
@@ -163,8 +164,18 @@ def weak_password(service: Subject) -> Fact[str | None]:
     value = password.value
     if value.startswith("$__"):
         return Known(None, password.place)
-    weak = value.lower() in _GUESSABLE
+    weak = _is_guessable(service, value)
     return Known("it is one that everybody tries first" if weak else None, password.place)
+
+
+def _is_guessable(service: Subject, password: str) -> bool:
+    """Also of what runs, where the password is a token; raises Undecidable where that cannot be made again."""
+    if not password.startswith(MASK):
+        return password.lower() in _GUESSABLE
+    mask = service.deployment.mask
+    if mask is None:
+        raise Undecidable("the password is a secret, which is not kept")
+    return any(mask({"password": word})["password"] == password for word in _GUESSABLE)
 
 
 @fact("grafana.anonymous", on="service")

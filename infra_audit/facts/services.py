@@ -251,37 +251,10 @@ _ONE_SHOT_NAME = Pattern(
     r"create-?buckets?|createbuckets|mc|topics?-(?:init|setup)|init-topics)(?:\Z|[-_.])",
     hints=("init", "setup", "migrat", "seed", "bootstrap", "install", "provision", "bucket", "mc"),
 )
-_WAITS = Pattern(r"\A(?:infinity|inf|\d{6,}|\d+d)\Z")
-_ENDING = frozenset(
-    (
-        "aws",
-        "chmod",
-        "chown",
-        "cp",
-        "createdb",
-        "curl",
-        "echo",
-        "exit",
-        "false",
-        "kafka-topics",
-        "ln",
-        "ls",
-        "mc",
-        "mkdir",
-        "mongo",
-        "mongosh",
-        "mv",
-        "mysql",
-        "printf",
-        "psql",
-        "rabbitmqadmin",
-        "redis-cli",
-        "return",
-        "rm",
-        "swift",
-        "touch",
-        "true",
-    )
+_ENDING = Pattern(
+    r"(?:aws|cat|chmod|chown|cp|createdb|curl|date|echo|env|exit|false|hostname|id|kafka-topics|ln|ls|mc|mkdir|mongo|"
+    r"mongosh|mv|mysql|nslookup|ping|printenv|printf|psql|rabbitmqadmin|redis-cli|return|rm|swift|tar|touch|true|uname|"
+    r"unzip|wget|whoami)\Z"
 )
 """Programs that do one thing and end."""
 _ENDING_COMMANDS = frozenset((("ollama", "pull"), ("kibana-encryption-keys", "generate")))
@@ -336,9 +309,9 @@ def _only_sleeps_or_ends(service: Subject) -> bool:
     if _ends(service):
         return True
     words = [word.text for word in command_words(service)]
-    if words[:1] == ["sleep"] and len(words) == 2:
-        return _WAITS.match(words[1]) is not None
-    return words in (["tail", "-f", "/dev/null"], ["cat"], ["true"], ["bash"], ["sh"], ["/bin/bash"], ["/bin/sh"])
+    if words[:1] == ["sleep"]:
+        return len(words) == 2
+    return words in (["tail", "-f", "/dev/null"], ["bash"], ["sh"], ["/bin/bash"], ["/bin/sh"])
 
 
 def _ends(service: Subject) -> bool:
@@ -347,7 +320,7 @@ def _ends(service: Subject) -> bool:
     if not run or any(_LOOP.search(word.text) for word in raw_words(service)):
         return False
     program = base_name(run[-1][0])
-    return program in _ENDING or (program, *run[-1][1:2]) in _ENDING_COMMANDS
+    return _ENDING.match(program) is not None or (program, *run[-1][1:2]) in _ENDING_COMMANDS
 
 
 def _is_bare(service: Subject, image: Image | None) -> bool:

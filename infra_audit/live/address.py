@@ -1,31 +1,30 @@
-"""Where the engine is, and why one cannot be asked there."""
+"""Where the engine is: what the command line, the environment and the Docker client's own files say."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import importlib.util
 import json
 import os
-import ssl
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from infra_audit.errors import EngineError, UsageError
-from infra_audit.live.deadline import Late
+from infra_audit.errors import UsageError
 from infra_audit.named import NamedTuple
 
-__all__ = ["Address", "address", "socket_of", "why"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["Address", "address", "socket_of"]
 
 _UNIX = "unix://"
-_DEFAULT = f"{_UNIX}/var/run/docker.sock" if os.name == "posix" else "npipe:////./pipe/docker_engine"
+_DEFAULT = f"{_UNIX}/var/run/docker.sock"
 
 
 class Address(NamedTuple):
-    """Where the engine is; ``tls``: its certificates, for the SDK."""
+    """Where the engine is, and what is needed for TLS."""
 
     host: str
-    tls: Any = None
+    tls: SSLContext | None = None
 
 
 def socket_of(host: str) -> str | None:
@@ -49,10 +48,6 @@ def address(host: str | None, context: str | None, environ: Mapping[str, str]) -
         folder, verify = environ.get("DOCKER_CERT_PATH"), bool(environ.get("DOCKER_TLS_VERIFY"))
         if (folder or verify) and found.host.startswith("tcp:"):
             found = found._replace(tls=_tls(folder or home, verify=verify))
-    if socket_of(found.host) is None:
-        _need("docker", "an engine that is not behind a socket of this machine", "infra-audit[live]")
-        if found.host.startswith("ssh:"):
-            _need("paramiko", "an engine behind ssh://", "docker[ssh]")
     return found
 
 
@@ -81,69 +76,18 @@ def _of_context(name: str, folder: str) -> Address:
     return Address(host, _tls(certificates, verify=verify) if has_tls else None)
 
 
-def _tls(folder: str, *, verify: bool) -> Any:
-    """The certificates of a folder for the SDK; raises UsageError where it cannot read them."""
-    _need("docker", "an engine behind TLS", "infra-audit[live]")
-    from docker.errors import TLSParameterError
-    from docker.tls import TLSConfig
+def _tls(folder: str, *, verify: bool) -> SSLContext:
+    """TLS with the certificates of a folder; raises UsageError where they cannot be read."""
+    import ssl
 
     authority, certificate, key = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
-    own = (certificate, key) if os.path.exists(certificate) or os.path.exists(key) else None
     try:
-        return TLSConfig(client_cert=own, ca_cert=authority if verify else None, verify=verify)
-    except TLSParameterError:
-        raise UsageError(
-            f"{folder} must hold ca.pem, and cert.pem with key.pem: an engine behind TLS wants them"
-        ) from None
-
-
-def _need(module: str, what: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise UsageError(f"{what} needs the extra: pip install '{extra}'")
-
-
-# -- errors --------------------------------------------------------------------------------------
-
-_ERRNO = {
-    errno.ENOENT: "there is no such socket",
-    errno.EACCES: "no permission to use the socket",
-    errno.ECONNREFUSED: "nothing listens there",
-    errno.ECONNRESET: "it closed the connection",
-    errno.EPIPE: "it closed the connection",
-}
-_LATE = ("ReadTimeout", "ReadTimeoutError", "ConnectTimeout", "TimeoutError")
-_BROKEN_OFF = ("RemoteDisconnected", "IncompleteRead", "ProtocolError", "ChunkedEncodingError")
-
-
-def why(error: Exception, host: str) -> str:
-    """One line about what went wrong with an engine, without what libraries put around it."""
-    if isinstance(error, EngineError):
-        return error.message
-    if isinstance(error, Late):
-        return f"the engine at {host} did not answer in time"
-    causes = list(_causes(error))
-    for cause in causes:  # what the system says comes before what libraries make of it
-        if isinstance(cause, OSError) and cause.errno in _ERRNO:
-            return f"no engine at {host}: {_ERRNO[cause.errno]}"
-    for cause in causes:
-        if type(cause).__name__ in _LATE:
-            return f"the engine at {host} did not answer in time"
-        if isinstance(cause, ssl.SSLError):
-            reason = getattr(cause, "verify_message", "") or str(cause.reason or "").replace("_", " ").lower()
-            return f"no engine at {host} over TLS with these certificates: {reason or 'it ends the handshake'}"
-        if type(cause).__name__ in _BROKEN_OFF:
-            return f"the engine at {host} broke off while it answered"
-    return f"no engine at {host}: {type(error).__name__}"
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    """The error, what it was raised from, and the errors that it was made with; each once."""
-    waiting, seen = [error], set()
-    while waiting:
-        one = waiting.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        inner = [one.__cause__, one.__context__, *one.args, getattr(one, "reason", None)]
-        waiting += [item for item in inner if isinstance(item, BaseException)]
+        context = ssl.create_default_context(cafile=authority if verify else None)
+        if not verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if os.path.exists(certificate) or os.path.exists(key):
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError):
+        why = "must hold ca.pem, and cert.pem with key.pem: an engine behind TLS wants them"
+        raise UsageError(f"{folder} {why}") from None
+    return context

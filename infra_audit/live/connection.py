@@ -1,21 +1,21 @@
-"""A connection to an engine. With ``address`` the only importer of the Docker SDK.
+"""A connection to an engine: HTTP over a socket of this machine, over TCP with or without TLS, or over ssh.
 
 Nothing is changed: every request is a GET, apart from an ``exec`` for a probe, which is made through ``Engine.run``
-and can be forbidden.
+and can be forbidden. No client library: of a look's time most would be theirs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import Mapping
-from http.client import HTTPConnection
-from typing import Any, Protocol
+from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 from infra_audit.errors import EngineError
-from infra_audit.live.address import Address, address, socket_of, why
+from infra_audit.live.address import Address, address
 from infra_audit.live.deadline import Deadline, within
+from infra_audit.live.reach import Reach, reach, why
 
 __all__ = ["Engine", "connect"]
 
@@ -23,67 +23,15 @@ _OLDEST, _NEWEST = (1, 41), (1, 51)
 """The versions of the API that are understood: those of the engines 20.10 to 28."""
 
 
-class _Channel(Protocol):
-    def get(self, path: str) -> tuple[int, bytes]: ...
+class _Connection(HTTPConnection):
+    """HTTP over whatever reaches the engine."""
 
-    def close(self) -> None: ...
-
-
-class _Local(HTTPConnection):
-    """HTTP over a socket of this machine."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
+    def __init__(self, to: Reach, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._to = to
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-class _Socket:
-    """Requests over a socket of this machine: a third of what the SDK takes for each, and nothing to import."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        self._path = path
-        self._timeout = timeout
-        self._idle: list[_Local] = []
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = _Local(self._path, self._timeout)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        self._idle.append(connection)
-        return answer.status, body
-
-    def close(self) -> None:
-        for connection in self._idle:
-            connection.close()
-
-
-class _Sdk:
-    """Requests to any other place, as the Docker SDK makes them."""
-
-    def __init__(self, at: Address, timeout: float, version: str) -> None:
-        from docker import APIClient
-
-        self.client = APIClient(
-            base_url=at.host, version=version, timeout=timeout, tls=at.tls or False, use_ssh_client=True
-        )
-        # REQUESTS_CA_BUNDLE and its like would replace the authority that the context names
-        self.client.trust_env = False
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        answer = self.client._get(self.client.base_url + path)
-        return answer.status_code, answer.content
-
-    def close(self) -> None:
-        self.client.close()
+        self.sock = self._to.open(self.timeout or 0)
 
 
 class Engine:
@@ -91,44 +39,58 @@ class Engine:
 
     def __init__(self, at: Address, timeout: float) -> None:
         self.host = at.host
-        self._at = at
         self._timeout = max(1.0, timeout)
-        path = socket_of(at.host)
-        self._channel: _Channel = (
-            _Sdk(at, self._timeout, _text(_OLDEST)) if path is None else _Socket(path, self._timeout)
-        )
-        self.version = self._get("/version")
+        self._to = reach(at)
+        self._idle: list[_Connection] = []
+        try:
+            self.version = self._json("GET", "/version")
+        except (OSError, HTTPException):
+            said = self._to.said()
+            self.close()
+            if said:
+                raise EngineError(f"no engine at {self.host}: {said}") from None
+            raise
         self.api = _agreed(self.version)
 
     def get(self, path: str) -> Any:
         """What the engine answers to a GET, as JSON data; raises EngineError or LookupError (404)."""
-        return self._get(f"/v{self.api}{path}")
-
-    def _get(self, path: str) -> Any:
-        status, body = self._channel.get(path)
-        if status == 404:
-            raise LookupError(path)
-        if status >= 400:
-            raise EngineError(f"the engine refuses {path.split('?')[0]}: {_reason(status, body)}")
-        return json.loads(body)
+        return self._json("GET", f"/v{self.api}{path}")
 
     def run(self, container: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
         """What a command inside a container prints; raises EngineError where it fails."""
-        sdk = _Sdk(self._at, self._timeout, self.api)
-        try:
-            client = sdk.client
-            made = client.exec_create(container, command, stderr=False, environment=dict(environment or {}))
-            output = client.exec_start(made["Id"])
-            code = client.exec_inspect(made["Id"])["ExitCode"]
-        finally:
-            sdk.close()
+        pairs = [f"{name}={value}" for name, value in (environment or {}).items()]
+        asked = {"AttachStdout": True, "Cmd": command, "Env": pairs}
+        identity = self._json("POST", f"/v{self.api}/containers/{container}/exec", asked)["Id"]
+        output = self._ask("POST", f"/v{self.api}/exec/{identity}/start", {"Detach": False, "Tty": False})
+        code = self.get(f"/exec/{identity}/json")["ExitCode"]
         if code:
             raise EngineError(f"{command[0]} ended with exit code {code}")
-        return output.decode("utf-8", "replace")  # type: ignore[no-any-return]
+        return b"".join(_frames(output)).decode("utf-8", "replace")
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self._channel.close()
+        for connection in self._idle:
+            with contextlib.suppress(OSError):
+                connection.close()
+        self._to.close()
+
+    def _json(self, method: str, path: str, data: Any = None) -> Any:
+        return json.loads(self._ask(method, path, data))
+
+    def _ask(self, method: str, path: str, data: Any = None) -> bytes:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = _Connection(self._to, self._timeout)
+        body = None if data is None else json.dumps(data)
+        connection.request(method, path, body, {} if body is None else {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        self._idle.append(connection)
+        if answer.status == 404:
+            raise LookupError(path)
+        if answer.status >= 400:
+            raise EngineError(f"the engine refuses {path.split('?')[0]}: {_reason(answer.status, text)}")
+        return text
 
 
 def connect(host: str | None, context: str | None, environ: Mapping[str, str], deadline: Deadline) -> Engine:
@@ -140,13 +102,13 @@ def connect(host: str | None, context: str | None, environ: Mapping[str, str], d
         raise EngineError(why(error, at.host)) from None
 
 
-def _agreed(told: Mapping[str, Any]) -> str:
+def _agreed(told: Any) -> str:
     """The newest version of the API that both sides know; raises EngineError where there is none."""
-    newest, oldest = _numbers(told.get("ApiVersion")), _numbers(told.get("MinAPIVersion"))
+    says = told if isinstance(told, dict) else {}
+    newest, oldest = _numbers(says.get("ApiVersion")), _numbers(says.get("MinAPIVersion"))
     if newest < _OLDEST:
-        raise EngineError(
-            f"the engine {told.get('Version')} speaks API {_text(newest)}; needed is {_text(_OLDEST)} (Docker 20.10)"
-        )
+        what = f"the engine {says.get('Version', '')} speaks API {_text(newest)}"
+        raise EngineError(f"{what}; needed is {_text(_OLDEST)} (Docker 20.10)")
     return _text(max(min(newest, _NEWEST), oldest))
 
 
@@ -164,3 +126,13 @@ def _reason(status: int, body: bytes) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return f"HTTP {status}"
+
+
+def _frames(output: bytes) -> list[bytes]:
+    """What a command printed. Its answer comes in pieces: eight bytes, of which the last four are the length."""
+    found = []
+    while len(output) >= 8:
+        end = 8 + int.from_bytes(output[4:8], "big")
+        found.append(output[8:end])
+        output = output[end:]
+    return found

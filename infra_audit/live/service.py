@@ -194,6 +194,15 @@ def _ports(container: Node, _: Mapping[str, Any]) -> Node | None:
     return node.with_value(found) if node is not None and found else None
 
 
+def _expose(container: Node, image: Mapping[str, Any]) -> Node | None:
+    """What is exposed and neither published nor exposed by the image."""
+    node = _at(container, "Config", "ExposedPorts")
+    known = {**(image.get("ExposedPorts") or {}), **(_data(container, "HostConfig", "PortBindings") or {})}
+    own = [(port, child) for port, child in (node.items() if node else ()) if port not in known]
+    ports = [Node(port.removesuffix("/tcp"), child.key or child.span) for port, child in own]
+    return node.with_value(ports) if node is not None and ports else None
+
+
 def _ulimits(container: Node, _: Mapping[str, Any]) -> Node | None:
     node = _at(container, "HostConfig", "Ulimits")
     found = {}
@@ -324,6 +333,7 @@ _FIELDS: Mapping[str, Callable[[Node, Mapping[str, Any]], Node | None]] = {
     "userns_mode": _shared_namespace("UsernsMode"),
     "network_mode": _network_mode,
     "ports": _ports,
+    "expose": _expose,
     "ulimits": _ulimits,
     "logging": _logging,
     "shm_size": _shm,

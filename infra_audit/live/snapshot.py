@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from infra_audit.errors import EngineError
-from infra_audit.live.address import why
 from infra_audit.live.connection import Engine
 from infra_audit.live.deadline import Deadline, Outcome, every
 from infra_audit.live.masking import Masker
 from infra_audit.live.projects import project_of
+from infra_audit.live.reach import why
 from infra_audit.live.store import FORMAT, Snapshot
 from infra_audit.live.trim import CONTAINER, IMAGE, INFO, NETWORK, SERVICE, SUMMARY, TASK, VOLUME, trim
 from infra_audit.named import NamedTuple

@@ -11,30 +11,39 @@ from infra_audit.live.probes.container import Container, Failed
 
 __all__ = ["cgroup", "interfaces"]
 
-_ROOT = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60
 
 
-def cgroup(container: Container) -> dict[str, Any]:
-    """memory (bytes or None), cpus (or None), pids, oom_kill (counter), version, and log_bytes."""
-    groups = dict(_groups(container.pid))
+def cgroup(container: Container, root: str = "") -> dict[str, Any]:
+    """memory (bytes or None), cpus (or None), pids, oom_kill (counter), version, and log_bytes.
+
+    ``root``: where the machine's file system is found.
+    """
+    top = f"{root}/sys/fs/cgroup"
+    groups = {name: _own(path, container.id) for name, path in _groups(f"{root}/proc/{container.pid}/cgroup")}
     version = 2 if set(groups) == {""} else 1
-    found = _second(groups[""]) if version == 2 else _first(groups)
+    found = _second(f"{top}{groups['']}") if version == 2 else _first(top, groups)
     if not found:
         raise Failed("its control group cannot be read")
     return {"version": version, **found, "log_bytes": _log_bytes(str(container.inspect.get("LogPath") or ""))}
 
 
-def _groups(pid: int) -> Iterator[tuple[str, str]]:
+def _groups(file: str) -> Iterator[tuple[str, str]]:
     """Controller → path of the process' group; the controller of version 2 is ""."""
-    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+    for line in _read(file).splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             yield controller, path
 
 
-def _first(groups: dict[str, str]) -> dict[str, Any]:
-    memory, cpu, pids = (f"{_ROOT}/{name}{groups.get(name, '')}" for name in ("memory", "cpu", "pids"))
+def _own(path: str, identity: str) -> str:
+    """The container's own group, which bears its name: what runs inside may have made groups below."""
+    head, name, rest = path.partition(identity)
+    return f"{head}{name}{rest.partition('/')[0]}"
+
+
+def _first(top: str, groups: dict[str, str]) -> dict[str, Any]:
+    memory, cpu, pids = (f"{top}/{name}{groups.get(name, '')}" for name in ("memory", "cpu", "pids"))
     found: dict[str, Any] = {}
     if (limit := _number(f"{memory}/memory.limit_in_bytes")) is not None:
         found["memory"] = None if limit >= _UNLIMITED else limit
@@ -47,8 +56,7 @@ def _first(groups: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def _second(path: str) -> dict[str, Any]:
-    folder = f"{_ROOT}{path}"
+def _second(folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     memory = _try(f"{folder}/memory.max")
     if memory is not None:

@@ -38,7 +38,10 @@ _OPTION = re.compile(r"--requirepass[\s=]+[\"']?([^\s\"']+)")
 
 def settings(container: Container) -> dict[str, Any]:
     """Directive → value as the server has it; raises Failed."""
-    import redis
+    try:
+        import redis
+    except ImportError:
+        raise Failed("it needs the extra: pip install 'infra-audit[live]'") from None
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
