@@ -7,7 +7,7 @@ carries the leaf that decided it, which is where a finding points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
@@ -167,16 +167,14 @@ def _operand(written: Any) -> Operand:
     return Operand("literal", written, None if isinstance(written, str | list) else Right(written))
 
 
-def leaves(condition: Condition | None) -> Iterator[Leaf]:
+def leaves(condition: Condition | None) -> list[Leaf]:
     """All leaves of a condition, in the order in which they are written."""
-    match condition:
-        case Leaf():
-            yield condition
-        case Not(part):
-            yield from leaves(part)
-        case All(parts) | AnyOf(parts):
-            for part in parts:
-                yield from leaves(part)
+    if condition is None:
+        return []
+    if isinstance(condition, Leaf):
+        return [condition]
+    parts = (condition.part,) if isinstance(condition, Not) else condition.parts
+    return [leaf for part in parts for leaf in leaves(part)]
 
 
 # -- judging ------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def _check(data: Mapping[str, Any]) -> Check:
         Severity[data["severity"]],
         data["message"] or "",
         data["fix"] or "",
-        tuple(dict.fromkeys(path for leaf in both for path in _names(leaf.right, "plan"))),
+        tuple({path: None for leaf in both if leaf.right.kind != "literal" for path in _names(leaf.right, "plan")}),
         quiet(where, require),
         both[0].fact.partition(".")[0] if both else "",
         data["edit"],

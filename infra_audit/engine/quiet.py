@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from infra_audit.deployment import Subject
-from infra_audit.engine.conditions import COMPARISONS, All, AnyOf, Condition, Leaf, Not, to_unit
+from infra_audit.engine.conditions import COMPARISONS, All, Condition, Leaf, Not, to_unit
 from infra_audit.facts.registry import Known, evaluate, unit_of
 
 __all__ = ["Test", "quiet"]
@@ -30,17 +30,12 @@ def quiet(where: Condition | None, require: Condition | None) -> Test:
 
 def _surely(condition: Condition, truth: bool) -> Test:
     """A test that is True only where a condition comes to ``truth``."""
-    match condition:
-        case Leaf():
-            return _leaf(condition, truth)
-        case Not(part):
-            return _surely(part, not truth)
-        case All(parts):
-            tests = tuple(_surely(part, truth) for part in parts)
-            return _every(tests) if truth else _some(tests)
-    assert isinstance(condition, AnyOf)
-    tests = tuple(_surely(part, truth) for part in condition.parts)
-    return _some(tests) if truth else _every(tests)
+    if isinstance(condition, Leaf):
+        return _leaf(condition, truth)
+    if isinstance(condition, Not):
+        return _surely(condition.part, not truth)
+    tests = [_surely(part, truth) for part in condition.parts]
+    return _every(tests) if isinstance(condition, All) is truth else _some(tests)
 
 
 def _every(tests: Iterable[Test]) -> Test:
