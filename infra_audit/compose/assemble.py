@@ -72,7 +72,7 @@ class Assembler:
     def files(self, locations: Sequence[str], including: tuple[str, ...] = ()) -> Node:
         """The canonical tree of files merged in order. Raises ReadError where one cannot be read."""
         merged: Node | None = None
-        empty = True
+        includes = False
         for location in locations:
             source = self.context.reader.read(location)
             for root in self._roots(source):
@@ -82,12 +82,11 @@ class Assembler:
                 else:
                     merged = settle(document) if "!reset" in source.text else document
                 merged = complete(merged, PROJECT, (), self.problems) or merged
-                included = root.get("include", 0)
-                empty = empty and included is None and not root.value.keys() - {"version", "include"}
-            if empty and location == locations[-1]:
-                raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
-        if merged is None:
-            raise ReadError("no Compose file is given")
+                includes = includes or root.get("include", 0) is not None
+        nothing = merged is None or not (includes or merged.value.keys() - {"version", "include"})
+        if merged is None or (nothing and not self.problems.refuses):
+            source = self.context.reader.read(locations[-1])
+            raise ReadError("is empty: no services stand in it", file=source.path, line=1, column=1)
         return resolve_merged(merged, self.folder)
 
     # -- one document -----------------------------------------------------------------------------

@@ -67,6 +67,11 @@ class Problems:
     def __len__(self) -> int:
         return len(self._found)
 
+    @property
+    def refuses(self) -> bool:
+        """True where Compose refuses something that was met so far."""
+        return any(problem.kind == "invalid" for problem in self._found.values())
+
     def found(self) -> list[Problem]:
         return list(self._found.values())
 
