@@ -1,6 +1,6 @@
 """What any program must ask an engine before it can judge what runs, and nothing else: the floor of ``live``.
 
-The same client library, the same number of threads: lists of containers, networks, volumes and images, the engine's
+The Docker SDK, in as many threads as ``live`` has: lists of containers, networks, volumes and images, the engine's
 information, and the inspection of every container. Prints how many containers there were.
 """
 
