@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from infra_audit.deployment import Deployment, Files
+from infra_audit.deployment import Deployment, Files, Subject
 from infra_audit.engine.config import Config
 from infra_audit.errors import EngineError, InfraAuditError, ReadError, UsageError
 from infra_audit.facts.products import parse_image, product_of_image
-from infra_audit.live.config_hash import Project, config_hashes
+from infra_audit.live.config_hash import NAMESPACES, Project, config_hashes
 from infra_audit.live.deadline import Deadline
 from infra_audit.live.masking import Masker
 from infra_audit.live.normalize import borrow, labels_of, normalize, projects
@@ -135,7 +135,15 @@ def _project(declared: Deployment, running: Deployment, environ: Mapping[str, st
     mine = [service for service in declared.subjects("service") if running.service(service.name) is not None]
     profiles = {str(entry.value) for one in mine for entry in (one.node.get("profiles") or one.node).entries()}
     files, env_files = (tuple(map(os.path.abspath, paths)) for paths in (declared.files, declared.own_env_files))
-    return Project(running.name, declared.folder, files, env_files, sorted(profiles), environ)
+    resolved = any(map(_is_resolved, declared.subjects("service")))
+    return Project(running.name, declared.folder, files, env_files, sorted(profiles), environ, resolved)
+
+
+def _is_resolved(service: Subject) -> bool:
+    """True where Compose reads files, or looks at another service's container, before it hashes a service."""
+    modes = (service.node.get(key) for key in NAMESPACES)
+    shares = any(mode is not None and str(mode.value).startswith("service:") for mode in modes)
+    return shares or service.node.get("env_file") is not None
 
 
 def _first_containers(snapshot: Snapshot, name: str) -> dict[str, str]:

@@ -132,6 +132,14 @@ def program(text: str, mode: int = 0o755) -> Callable[[Path], None]:
     return write
 
 
+def without_model(folder: Path) -> None:
+    """A program that prints something else, asked for the model because a service has an env file."""
+    (folder / "plain.env").write_text("A=b\n")
+    text = ONE.replace('environment: {LEVEL: "${LEVEL:-quiet}"}', "env_file: plain.env")
+    (folder / "compose.yaml").write_text(text)
+    program('#!/bin/sh\necho \'{"services": "planted"}\'\n')(folder)
+
+
 @pytest.mark.parametrize(
     ("breaks", "why"),
     [
@@ -139,7 +147,8 @@ def program(text: str, mode: int = 0o755) -> Callable[[Path], None]:
         (program("#!/bin/sh\necho planted-$$ >&2; exit 7\n"), "refuses the files (exit code 7)"),
         (program("#!/bin/sh\nsleep 987 &\nsleep 987\n"), "did not answer in time"),
         (program("#!/bin/sh\nwhile echo planted; do sleep 0.1; done\n"), "did not answer in time"),
-        (program('#!/bin/sh\necho \'{"services": "planted"}\'\n'), "prints no model of the files"),
+        (without_model, "prints no model of the files"),
+        (program("#!/bin/sh\necho planted\n"), "Docker Compose gives no hash of it"),
         (program("#!/no/such/shell\n"), "cannot be run: No such file or directory"),
     ],
 )

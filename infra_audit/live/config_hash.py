@@ -2,9 +2,9 @@
 
 Compose writes it on the containers that it makes, and makes them anew when its files give another one. Its own
 ``config --hash`` gives one that no container ever has to a service with env files, or with a namespace of another
-service: ``up`` resolves both first. So its model is asked for, completed with the containers that run, and handed back
-to be hashed. Values go from one process to the other and nowhere else; what Compose complains of is not repeated,
-because it quotes them.
+service: ``up`` resolves both first. Where there is such a service, Compose's model is asked for, completed with the
+containers that run, and handed back to be hashed. Values go from one process to the other and nowhere else; what
+Compose complains of is not repeated, because it quotes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from infra_audit.errors import Undecidable
 from infra_audit.live.deadline import Deadline
 from infra_audit.named import NamedTuple
 
-__all__ = ["Project", "config_hashes"]
+__all__ = ["NAMESPACES", "Project", "config_hashes"]
 
 _SECONDS = 5.0
 """How long Compose may take for all of it; 0.2 s is usual."""
@@ -34,13 +34,18 @@ _PLUGINS = (
     "/usr/libexec/docker/cli-plugins",
 )
 """Where the Docker client looks for ``docker compose``, after the user's own folder."""
-_NAMESPACES = ("network_mode", "ipc", "pid")
+_HASH = ("config", "--hash", "*")
+NAMESPACES = ("network_mode", "ipc", "pid")
+"""Keys by which a service may share what is another service's."""
 _KEPT = ("PATH", "HOME", "DOCKER_CONFIG")
 """What Compose sees of this process' environment, unless the user lets it set variables."""
 
 
 class Project(NamedTuple):
-    """What Compose is asked about. Paths are absolute; ``environ``: variables that win over env files."""
+    """What Compose is asked about. Paths are absolute; ``environ``: variables that win over env files.
+
+    ``resolved``: some service has env files or shares a namespace, so that ``up`` does not hash what the files say.
+    """
 
     name: str
     folder: str
@@ -48,6 +53,7 @@ class Project(NamedTuple):
     env_files: Sequence[str]
     profiles: Sequence[str]
     environ: Mapping[str, str]
+    resolved: bool = True
 
 
 def config_hashes(
@@ -67,13 +73,18 @@ def config_hashes(
     given += [part for file in project.env_files for part in ("--env-file", file)]
     seen = {key: environ[key] for key in _KEPT if key in environ} | dict(project.environ)
 
+    if not project.resolved:
+        return _hashes(_run([*common, *given, *_HASH], "", project.folder, seen, until))
     model = _model(_run([*common, *given, "config", "--format", "json"], "", project.folder, seen, until))
     for service in model["services"].values():
-        for key in _NAMESPACES:
+        for key in NAMESPACES:
             kind, _, name = str(service.get(key)).partition(":")
             if kind == "service" and name in containers:
                 service[key] = f"container:{containers[name]}"
-    told = _run([*common, "--file", "-", "config", "--hash", "*"], json.dumps(model), project.folder, seen, until)
+    return _hashes(_run([*common, "--file", "-", *_HASH], json.dumps(model), project.folder, seen, until))
+
+
+def _hashes(told: str) -> dict[str, str]:
     return {words[0]: words[1] for line in told.splitlines() if len(words := line.split()) == 2}
 
 
