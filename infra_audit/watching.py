@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +64,14 @@ def _by_key(report: Report) -> dict[tuple[str, ...], Finding]:
 
 
 def rest(seconds: float) -> None:
-    """Waits for the next look, without the memory that the last one took."""
+    """Waits for the next look, without the memory that the last one took. Raises KeyboardInterrupt."""
+    interrupted = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # What is raised inside a finalizer is lost, and the collection runs many: an interrupt is kept until after it.
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True)) if in_main else None
     gc.collect()
+    if in_main:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if interrupted:
+        raise KeyboardInterrupt
     time.sleep(seconds)
