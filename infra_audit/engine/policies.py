@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from infra_audit import __version__, resources
 from infra_audit.deployment import Files
@@ -26,10 +25,21 @@ from infra_audit.named import NamedTuple
 from infra_audit.plan import Plan
 from infra_audit.readers.yaml import read_yaml
 
-__all__ = ["COMPILED", "PACKS", "SUBJECTS", "Check", "Policy", "Shipped", "compile_folder", "read_document", "shipped"]
+__all__ = [
+    "COMPILED",
+    "PACKS",
+    "SUBJECTS",
+    "Check",
+    "Policy",
+    "Shipped",
+    "SubjectKind",
+    "compile_folder",
+    "read_document",
+    "shipped",
+]
 
 PACKS = ("baseline", "documented")
-SUBJECTS = (
+SubjectKind: TypeAlias = Literal[
     "deployment",
     "service",
     "network",
@@ -47,7 +57,8 @@ SUBJECTS = (
     "dashboard",
     "panel",
     "datasource",
-)
+]
+SUBJECTS: tuple[str, ...] = get_args(SubjectKind)
 COMPILED = "compiled.json"
 """Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
 
@@ -333,8 +344,7 @@ def _cached(folder: str) -> Any:
 def _caches(folder: str) -> Iterator[str]:
     """The folders that may hold the compiled policies of a checkout, best first."""
     yield os.path.join(folder, ".cache")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    yield os.path.join(home, "infra-audit", folder.strip(os.sep).replace(os.sep, "-"))
+    yield os.path.join(resources.cache_folder(), folder.strip(os.sep).replace(os.sep, "-"))
 
 
 def _load(path: str) -> Any:
@@ -347,17 +357,6 @@ def _load(path: str) -> Any:
 
 
 def _store(cache: str, text: str) -> bool:
-    """Writes a cache in one step, so that two runs at once do not meet; False where it cannot be written."""
-    partial = os.path.join(cache, f"{COMPILED}.{os.getpid()}")
-    try:
-        os.makedirs(cache, exist_ok=True)
-        with open(os.path.join(cache, ".gitignore"), "w", encoding="utf-8") as stream:
-            stream.write("*\n")
-        with open(partial, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(partial, os.path.join(cache, COMPILED))
-    except OSError:
-        with suppress(OSError):
-            os.unlink(partial)
-        return False
-    return True
+    """Writes the compiled policies into a cache that git passes over; False where it cannot be written."""
+    ignored = resources.keep(os.path.join(cache, ".gitignore"), "*\n")
+    return ignored and resources.keep(os.path.join(cache, COMPILED), text)

@@ -12,6 +12,7 @@ import zlib
 from contextlib import suppress
 
 from infra_audit import __version__
+from infra_audit.resources import cache_folder, keep
 from infra_audit.source import Source
 
 __all__ = ["is_proven", "prove"]
@@ -28,19 +29,13 @@ def is_proven(source: Source) -> bool:
 
 def prove(source: Source) -> None:
     """Remembers that a text is valid; where nothing can be written, nothing is remembered."""
-    path = _memory(source)
-    partial = f"{path}.{os.getpid()}"
-    with suppress(OSError, ValueError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(partial, "w", encoding="utf-8", newline="") as stream:
-            stream.write(_memorable(source))
-        os.replace(partial, path)
+    with suppress(OSError):
+        keep(_memory(source), _memorable(source))
 
 
 def _memory(source: Source) -> str:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     name = f"{zlib.crc32(source.location.encode('utf-8', 'surrogateescape')):08x}"
-    return os.path.join(home, "infra-audit", "configurations", name)
+    return os.path.join(cache_folder(), "configurations", name)
 
 
 def _memorable(source: Source) -> str:

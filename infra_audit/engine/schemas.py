@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from infra_audit.engine.conditions import COMPARISONS
+from infra_audit.engine.policies import SubjectKind
 from infra_audit.finding import CIS_BENCHMARK
 from infra_audit.suppress import is_date
 from infra_audit.units import parse_bytes, parse_duration
@@ -195,25 +196,7 @@ class PolicyDocument(Strict):
     id: Id
     title: Text
     severity: Severity
-    subject: Literal[
-        "deployment",
-        "service",
-        "network",
-        "volume",
-        "port",
-        "mount",
-        "dependency",
-        "container",
-        "scrape_job",
-        "scrape_target",
-        "rule_file",
-        "alert",
-        "recording_rule",
-        "expression",
-        "dashboard",
-        "panel",
-        "datasource",
-    ]
+    subject: SubjectKind
     where: Condition | None = None
     require: Condition
     parameters: dict[str, Literally | list[Literally]] = {}
