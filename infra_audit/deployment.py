@@ -187,6 +187,8 @@ class Deployment:
         """Lets go of the subjects, which know the deployment in turn: nothing waits for a garbage collection."""
         self._subjects.clear()
         self._names.clear()
+        if self.declared is not None:
+            self.declared.release()
 
     def _find(self, kind: str) -> Iterator[Subject]:
         if kind == "deployment":

@@ -100,8 +100,7 @@ def _examine(policy: Policy, check: Check, context: Context, verdict: Verdict) -
 
 def _outcome(check: Check, context: Context) -> Outcome | None:
     """What ``where`` and ``require`` come to together; None where there is nothing to say."""
-    if check.require is None:
-        return None
+    assert check.require is not None  # a check without one is always quiet
     chosen = None if check.where is None else judge(check.where, context)
     if chosen is not None and chosen.truth is False:
         return None

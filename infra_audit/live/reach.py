@@ -8,8 +8,8 @@ import shlex
 import socket
 import ssl
 import subprocess
+from abc import ABC, abstractmethod
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from infra_audit.errors import EngineError, UsageError
@@ -23,16 +23,18 @@ _PATIENCE = 1.0
 """Seconds in which a program that lost its other side ends."""
 
 
-class Reach(Protocol):
+class Reach(ABC):
     """Opens sockets to an engine."""
 
+    @abstractmethod
     def open(self, timeout: float) -> socket.socket: ...
 
     def said(self) -> str:
         """What a helper said of its failure; "" where there is none."""
-        ...
+        return ""
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027 - most ways leave nothing open
+        """Ends what the way itself started."""
 
 
 def reach(at: Address) -> Reach:
@@ -52,7 +54,7 @@ def reach(at: Address) -> Reach:
     return _Network(host, port or (_TLS_PORT if at.tls else _PORT), at.tls)
 
 
-class _Local:
+class _Local(Reach):
     """A socket of this machine."""
 
     def __init__(self, path: str) -> None:
@@ -64,14 +66,8 @@ class _Local:
         opened.connect(self._path)
         return opened
 
-    def said(self) -> str:
-        return ""
 
-    def close(self) -> None:
-        """Nothing is left open."""
-
-
-class _Network:
+class _Network(Reach):
     """A port of a host."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
@@ -82,14 +78,8 @@ class _Network:
         opened = socket.create_connection(self._at, timeout)
         return opened if self._tls is None else self._tls.wrap_socket(opened, server_hostname=self._at[0])
 
-    def said(self) -> str:
-        return ""
 
-    def close(self) -> None:
-        """Nothing is left open."""
-
-
-class _Shell:
+class _Shell(Reach):
     """The engine of a host that ssh leads to, as the Docker client does it: its program there speaks to the engine."""
 
     def __init__(self, host: str, port: int | None, user: str | None, path: str) -> None:
