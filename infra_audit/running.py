@@ -170,7 +170,8 @@ def _beside(snapshot: Snapshot, name: str, declared: Opened) -> Opened:
     borrow(running.tree, of_files.tree)
     running.files = of_files.files
     if snapshot.masker is not None:
-        snapshot.masker.learn_from(of_files.tree.get("services").data())  # type: ignore[union-attr]
+        services = of_files.tree.get("services")
+        snapshot.masker.learn_from(services.data() if services else {})
         running.mask = snapshot.masker.apply
     notes.append(f"compared with {' + '.join(of_files.files)}")
     return Opened(name, running, tuple(notes), declared.plan, declared.rules)

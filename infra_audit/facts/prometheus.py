@@ -245,7 +245,8 @@ def _file_targets(server: Server, entry: Node) -> tuple[list[Target], list[str]]
     """The targets of files that file_sd reads; a file that is not here is made by somebody later."""
     targets: list[Target] = []
     unknown: list[str] = []
-    for pattern in entry.get("files").entries() if entry.get("files") else ():  # type: ignore[union-attr]
+    files = entry.get("files")
+    for pattern in files.entries() if files else ():
         found = _entry(server, str(pattern.value), pattern)
         if found.why or not found.paths:
             unknown.append(found.why or f"{found.pattern} is not here")

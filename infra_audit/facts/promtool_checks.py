@@ -191,7 +191,8 @@ def _config_item(server: Server, root: Node, complaint: promtool.Complaint) -> I
         return Item(message, (Evidence(near or root.place),))
     named = re.search(r"job(?: name|_name)?:? \"([^\"]+)\"", message)
     place = _line(root, complaint.line)
-    for job in root.get("scrape_configs").entries() if root.get("scrape_configs") else ():  # type: ignore[union-attr]
+    jobs = root.get("scrape_configs")
+    for job in jobs.entries() if jobs else ():
         name = job.get("job_name")
         if place is None and named is not None and name is not None and str(name.value) == named[1]:
             place = name.place
