@@ -15,6 +15,7 @@ from tests.command import Ran, infra_audit
 from tests.lab.broken import Talk, drips, engine_at, never_answers, relay
 from tests.lab.fixtures import Lab, active
 from tests.test_live_found import REST
+from tests.waiting import until
 
 in_lab = pytest.mark.xdist_group("lab")
 
@@ -111,7 +112,7 @@ def test_a_redis_whose_password_nobody_knows_and_one_that_hangs(lab: Lab, extra:
     stuck = extra("stuck", "stuck", *options, image="redis:7.4.5-alpine", command=server)
 
     password = "planted-cache-8899"
-    lab.wait(lambda: {cli(lab, locked, password, "ping"), cli(lab, stuck, password, "ping")} == {"PONG"})
+    until(lambda: {cli(lab, locked, password, "ping"), cli(lab, stuck, password, "ping")} == {"PONG"})
     assert cli(lab, locked, password, "CONFIG", "SET", "requirepass", "planted-changed-1234") == "OK"
     lab.docker("kill", "--signal=STOP", stuck)
     begun = time.monotonic()
@@ -136,7 +137,7 @@ def test_a_server_that_answers_a_byte_at_a_time(lab: Lab, extra: Callable[..., s
         image="prom/prometheus:v3.5.0",
         command=("-c", 'echo "$0" >/tmp/answer; while :; do nc -l -p 9090 -e sh /tmp/answer; done', answer),
     )
-    lab.wait(lambda: "nc" in lab.docker("top", name))
+    until(lambda: "nc" in lab.docker("top", name))
     begun = time.monotonic()
     report = lab.live()
     assert time.monotonic() - begun < 5 + 2 + 8
@@ -162,11 +163,11 @@ def test_planted_secrets_are_in_no_output_and_no_snapshot(lab: Lab, extra: Calla
     )
     server = ("redis-server", "--save", "", "--requirepass", secret, "--masterauth", inner)
     cache = extra("vault", "vault", "--network=tracklists_backend", image="redis:7.4.5-alpine", command=server)
-    lab.wait(lambda: lab.docker("exec", f"--env=REDISCLI_AUTH={secret}", cache, "redis-cli", "ping") == "PONG")
+    until(lambda: lab.docker("exec", f"--env=REDISCLI_AUTH={secret}", cache, "redis-cli", "ping") == "PONG")
     assert inner in lab.docker(
         "exec", f"--env=REDISCLI_AUTH={secret}", cache, "redis-cli", "CONFIG", "GET", "masterauth"
     )
-    lab.wait(lambda: ("container-healthy", "tracklists-leaky") in lab.findings())
+    until(lambda: ("container-healthy", "tracklists-leaky") in lab.findings())
 
     snapshot = lab.stack.folder / "leaky.json"
     outputs = {form: lab.stack.folder / f"leaky.{form}.out" for form in REPORTERS}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab.fixtures import APPLICATION, Lab
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -74,7 +75,7 @@ def test_maxclients_that_the_limit_of_open_files_lowers(lab: Lab, extra: Callabl
         image="redis:7.4.5-alpine",
         command=("redis-server", "--maxclients", "10000", "--protected-mode", "no", "--save", ""),
     )
-    lab.wait(lambda: lab.docker("exec", name, "redis-cli", "ping") == "PONG")
+    until(lambda: lab.docker("exec", name, "redis-cli", "ping") == "PONG")
     found = [
         one for one in lab.live()["findings"] if (one["policy"], one["subject"]["name"]) == ("redis-effective", name)
     ]
@@ -103,31 +104,31 @@ def test_a_paused_container(lab: Lab) -> None:
 def test_an_unhealthy_container(lab: Lab) -> None:
     lab.docker("exec", REST, "rm", "/dev/shm/www/health")
     try:
-        lab.wait(lambda: ("container-healthy", REST) in new(lab))
+        until(lambda: ("container-healthy", REST) in new(lab))
         found = [one for one in lab.live()["findings"] if one["policy"] == "container-healthy"]
         assert [one["subject"]["name"] for one in found] == [REST]
         assert "404" in found[0]["message"]
     finally:
         lab.docker("exec", REST, "sh", "-c", "echo ok > /dev/shm/www/health")
-        lab.wait(lambda: lab.docker("inspect", "--format={{.State.Health.Status}}", REST) == "healthy")
+        until(lambda: lab.docker("inspect", "--format={{.State.Health.Status}}", REST) == "healthy")
 
 
 def test_a_crash_loop_and_an_orphan(lab: Lab, extra: Callable[..., str]) -> None:
     name = extra("looping", "looping", "--restart=unless-stopped", command=("sh", "-c", "exit 3"))
-    lab.wait(lambda: int(lab.docker("inspect", "--format={{.RestartCount}}", name)) >= 3)
+    until(lambda: int(lab.docker("inspect", "--format={{.RestartCount}}", name)) >= 3)
     assert {("container-restarting", name), ("drift-orphan", name)} <= new(lab)
 
 
 def test_an_oom_killed_main_process(lab: Lab, extra: Callable[..., str]) -> None:
     name = extra("greedy", "greedy", "--memory=16m", "--memory-swap=16m", command=("tail", "/dev/zero"))
-    lab.wait(lambda: lab.docker("inspect", "--format={{.State.Status}}", name) == "exited")
+    until(lambda: lab.docker("inspect", "--format={{.State.Status}}", name) == "exited")
     assert ("container-oom-killed", name) in new(lab)
 
 
 def test_an_oom_killed_child(lab: Lab, extra: Callable[..., str]) -> None:
     script = "tail /dev/zero; sleep 600"
     name = extra("parent", "parent", "--memory=16m", "--memory-swap=16m", command=("sh", "-c", script))
-    lab.wait(lambda: ("container-oom-killed", name) in new(lab), 30)
+    until(lambda: ("container-oom-killed", name) in new(lab), 30)
 
 
 def test_another_image_environment_command_and_port(lab: Lab, extra: Callable[..., str]) -> None:

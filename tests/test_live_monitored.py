@@ -10,6 +10,7 @@ import pytest
 
 from infra_audit.engine.policies import shipped
 from tests.lab.fixtures import Lab
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -65,7 +66,7 @@ def test_a_prometheus_whose_targets_are_down_whose_rule_fails_and_whose_alert_fi
     def mine(policy: str) -> list[str]:
         return [value for container, value in found(lab, policy, "--config", plain) if container == name]
 
-    lab.wait(lambda: len(mine("target-down")) == 2 and len(mine("alert-firing")) == 1)
+    until(lambda: len(mine("target-down")) == 2 and len(mine("alert-firing")) == 1)
     assert all("job gone" in value and "refused" in value for value in mine("target-down"))
     assert [value.split(" since ")[0] for value in mine("alert-firing")] == ["Planted (2 times)"]
     [rule] = mine("rules-not-running")
@@ -82,11 +83,11 @@ def test_a_watermark_of_rabbitmq_above_its_limit(lab: Lab) -> None:
     assert found(lab, "rabbitmq-effective") == []
     watermark("4GiB")
     try:
-        lab.wait(lambda: found(lab, "rabbitmq-effective") != [], 20)
+        until(lambda: found(lab, "rabbitmq-effective") != [], 20)
         assert found(lab, "rabbitmq-effective") == [(name, "4 GiB")]
     finally:
         watermark("1228MiB")
-    lab.wait(lambda: found(lab, "rabbitmq-effective") == [], 20)
+    until(lambda: found(lab, "rabbitmq-effective") == [], 20)
 
 
 def test_a_data_source_that_does_not_answer(lab: Lab) -> None:

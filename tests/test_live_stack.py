@@ -14,6 +14,7 @@ from infra_audit.monitoring.promql import parse
 from tests.exporters import metrics_of
 from tests.lab.fixtures import Lab, lab
 from tests.running_stack import MONITORING
+from tests.waiting import until
 
 __all__ = ["lab"]
 
@@ -54,7 +55,7 @@ def settled(lab: Lab) -> bool:
 
 
 def test_the_exporter_audits_the_stack_through_the_proxy(lab: Lab) -> None:
-    lab.wait(lambda: settled(lab), 150)
+    until(lambda: settled(lab), 150)
     assert value(lab, 'up{job="infra-audit"}') == 1
     named = [one["metric"] for one in ask(lab, "infra_audit_findings")]
     assert not [one for one in named if one["policy"].startswith("drift-")], named
@@ -64,14 +65,14 @@ def test_the_exporter_audits_the_stack_through_the_proxy(lab: Lab) -> None:
 def test_what_the_exporter_serves_is_what_the_stack_declares(lab: Lab) -> None:
     program = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9910/metrics').read().decode())"
     declared = metrics_of((MONITORING / "metrics" / "infra-audit.prom").read_text())
-    lab.wait(lambda: "severity=" in lab.docker("exec", EXPORTER, "python", "-c", program))
+    until(lambda: "severity=" in lab.docker("exec", EXPORTER, "python", "-c", program))
     served = metrics_of(lab.docker("exec", EXPORTER, "python", "-c", program))
     assert {name: declared[name] for name in served} == served
     assert set(declared) - set(served) <= {"infra_audit_findings"}  # which is absent where nothing is found
 
 
 def test_alerts_and_panels_about_the_audit_have_data(lab: Lab) -> None:
-    lab.wait(lambda: settled(lab), 150)
+    until(lambda: settled(lab), 150)
     groups = yaml.safe_load((MONITORING / "prometheus" / "alert_rules.yml").read_text())["groups"]
     alerts = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
     board = json.loads((MONITORING / "grafana" / "dashboards" / "containers.json").read_text())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.command import infra_audit
 from tests.lab.engine import Engine
 from tests.lab.fixtures import why_no_lab
 from tests.lab.images import load_images
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -34,8 +34,8 @@ def swarm() -> Iterator[Engine]:
         start(engine, "once", "--restart-condition=none", command=("true",))
         start(engine, "broken", "--replicas=2", "--restart-delay=1h", command=("false",))
         start(engine, "homeless", "--constraint=node.labels.disk==fast", command=("sleep", "600"))
-        wait(lambda: states(engine, "api") == ["Running"] * 2 and states(engine, "agent") == ["Running"])
-        wait(lambda: states(engine, "once") == ["Complete"] and states(engine, "broken").count("Failed") == 2)
+        until(lambda: states(engine, "api") == ["Running"] * 2 and states(engine, "agent") == ["Running"])
+        until(lambda: states(engine, "once") == ["Complete"] and states(engine, "broken").count("Failed") == 2)
         yield engine
 
 
@@ -48,13 +48,6 @@ def start(engine: Engine, name: str, *options: str, command: tuple[str, ...], st
 def states(engine: Engine, name: str, stack: str = "shop") -> list[str]:
     told = engine.docker("service", "ps", "--format={{.CurrentState}}", f"{stack}_{name}").stdout.decode()
     return [line.split()[0] for line in told.splitlines()]
-
-
-def wait(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until, "did not come to pass in time"
-        time.sleep(0.3)
 
 
 def tasks_of(*args: str | Path, stack: str = "shop") -> tuple[dict[str, str], list[str]]:
@@ -91,7 +84,7 @@ def test_tasks_that_the_manager_does_not_tell_are_a_gap(swarm: Engine, tmp_path:
 
 def test_a_stack_without_a_container_on_the_manager_is_found_by_its_services(swarm: Engine, tmp_path: Path) -> None:
     start(swarm, "far", "--constraint=node.labels.disk==fast", command=("sleep", "600"), stack="island")
-    wait(lambda: states(swarm, "far", "island") == ["Pending"])
+    until(lambda: states(swarm, "far", "island") == ["Pending"])
     path = tmp_path / "snapshot.json"
     try:
         found, gaps = tasks_of("--host", swarm.host, "--save", path, stack="island")

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from tests.command import environment
 from tests.lab.engine import Engine
 from tests.lab.small import IMAGE, Small
 from tests.servers import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("small")
+
+soon = partial(until, seconds=40)
 
 
 @pytest.fixture
@@ -65,13 +69,6 @@ def away(engine: Engine) -> Iterator[None]:
         path.with_name("away").rename(path)
 
 
-def until(holds: Callable[[], bool], seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "did not come to pass in time"
-        time.sleep(0.2)
-
-
 def metric(port: int, name: str) -> float:
     """A value that the exporter serves, -1 where it serves none."""
     try:
@@ -92,14 +89,14 @@ def test_a_watch_tells_what_came_and_went_and_an_engine_that_is_away_changes_not
 ) -> None:
     options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "live", *options) as (process, out, err):
-        until(lambda: "[memory-limit]" in out.read_text())
+        soon(lambda: "[memory-limit]" in out.read_text())
         shop.docker("pause", "shop-app-1")
-        until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
+        soon(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
         with away(shop.engine):
-            until(lambda: "there is no such socket" in err.read_text())
+            soon(lambda: "there is no such socket" in err.read_text())
             time.sleep(1)
         shop.docker("unpause", "shop-app-1")
-        until(lambda: "- error: shop-app-1: does not run: paused" in out.read_text())
+        soon(lambda: "- error: shop-app-1: does not run: paused" in out.read_text())
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     assert re.findall(r" - \w+: .*\[(.*)\]", out.read_text()) == ["container-running"]
@@ -109,13 +106,13 @@ def test_a_watch_tells_what_came_and_went_and_an_engine_that_is_away_changes_not
 def test_a_watch_stays_at_its_project_when_another_comes_up_and_when_its_own_goes(shop: Small, tmp_path: Path) -> None:
     options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "live", *options) as (process, out, err):
-        until(lambda: "[memory-limit]" in out.read_text())
+        soon(lambda: "[memory-limit]" in out.read_text())
         shop.run("other-app-1", "other")
         shop.docker("pause", "shop-app-1")
-        until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
+        soon(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
         assert err.read_text() == ""
         shop.docker("rm", "--force", "shop-app-1")
-        until(lambda: "the engine has no project shop; it has other" in err.read_text())
+        soon(lambda: "the engine has no project shop; it has other" in err.read_text())
         assert process.poll() is None
     assert "other-app-1" not in out.read_text()
 
@@ -125,11 +122,11 @@ def test_a_watch_goes_on_while_its_configuration_is_broken(shop: Small, tmp_path
     config.write_text("")
     options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "live", *options) as (_, out, err):
-        until(lambda: "[memory-limit]" in out.read_text())
+        soon(lambda: "[memory-limit]" in out.read_text())
         config.write_text("rules: [")
-        until(lambda: ".infra-audit.yaml:1:" in err.read_text())
+        soon(lambda: ".infra-audit.yaml:1:" in err.read_text())
         config.write_text("rules: {memory-limit: {enabled: false, reason: the machine has one container}}")
-        until(lambda: re.search(r" - \w+: .*\[memory-limit\]", out.read_text()) is not None)
+        soon(lambda: re.search(r" - \w+: .*\[memory-limit\]", out.read_text()) is not None)
     config.write_text("rules: [")
     ran = shop.live("--watch", cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
@@ -139,9 +136,9 @@ def test_secrets_look_the_same_in_every_look(shop: Small, tmp_path: Path) -> Non
     shop.run("shop-app-2", "shop", "sleep", "--password", "planted-in-one-replica-77", start=False)
     options = ("--watch", "--every", "300ms", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "live", *options) as (_, out, _err):
-        until(lambda: "[replicas-differ]" in out.read_text())
+        soon(lambda: "[replicas-differ]" in out.read_text())
         shop.docker("pause", "shop-app-1")
-        until(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
+        soon(lambda: "+ error: shop-app-1: does not run: paused" in out.read_text())
     told = [line for line in out.read_text().splitlines() if "[replicas-differ]" in line]
     assert len(told) == 1
     assert re.search(r"--password \*\*\*[0-9a-f]{8}", told[0])
@@ -151,21 +148,21 @@ def test_the_exporter_serves_what_it_last_saw_while_the_engine_is_away(shop: Sma
     port = free_port()
     options = ("--listen", f"127.0.0.1:{port}", "--interval", "1s", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "exporter", *options) as (process, _, err):
-        until(lambda: metric(port, "infra_audit_up") == 1)
+        soon(lambda: metric(port, "infra_audit_up") == 1)
         assert metric(port, FINDINGS) == 1
         assert metric(port, 'infra_audit_gaps{deployment="shop"}') >= 0
         with away(shop.engine):
-            until(lambda: metric(port, "infra_audit_up") == 0)
+            soon(lambda: metric(port, "infra_audit_up") == 0)
             seen = metric(port, DONE)
-            until(lambda: err.read_text().count("there is no such socket") >= 2)
+            soon(lambda: err.read_text().count("there is no such socket") >= 2)
             assert metric(port, FINDINGS) == 1
             assert metric(port, DONE) == seen
             assert 0 < time.time() - seen < 60
-        until(lambda: metric(port, "infra_audit_up") == 1)
+        soon(lambda: metric(port, "infra_audit_up") == 1)
         assert metric(port, DONE) > seen
         shop.run("other-app-1", "other")
         begun = time.time()
-        until(lambda: metric(port, DONE) > begun + 1)
+        soon(lambda: metric(port, DONE) > begun + 1)
         assert metric(port, "infra_audit_up") == 1
         assert metric(port, FINDINGS) == 1
         process.send_signal(signal.SIGINT)
@@ -178,13 +175,13 @@ def test_the_exporter_keeps_its_numbers_while_the_files_cannot_be_read(shop: Sma
     file.write_text(text)
     options = ("--listen", f"127.0.0.1:{port}", "--interval", "1s", "--no-probe", "all", "--host", shop.engine.host)
     with running(tmp_path, "exporter", "-f", "compose.yaml", *options) as (_, _, err):
-        until(lambda: metric(port, "infra_audit_up") == 1)
+        soon(lambda: metric(port, "infra_audit_up") == 1)
         assert metric(port, FINDINGS) == 1
         file.write_text("services: [")
-        until(lambda: metric(port, "infra_audit_up") == 0)
+        soon(lambda: metric(port, "infra_audit_up") == 0)
         seen = metric(port, DONE)
-        until(lambda: err.read_text().count("compose.yaml:1:") >= 2)
+        soon(lambda: err.read_text().count("compose.yaml:1:") >= 2)
         assert (metric(port, FINDINGS), metric(port, DONE)) == (1, seen)
         file.write_text(text)
-        until(lambda: metric(port, "infra_audit_up") == 1)
+        soon(lambda: metric(port, "infra_audit_up") == 1)
         assert metric(port, DONE) > seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,12 +83,6 @@ class Lab:
     def inside(self, *args: str) -> None:
         """Runs a command on the engine's host."""
         subprocess.run(self.engine.inside(*args, cwd=self.stack.folder), check=True, capture_output=True, timeout=60)
-
-    def wait(self, holds: Callable[[], bool], seconds: float = 60) -> None:
-        until = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < until, "did not come to pass in time"
-            time.sleep(0.3)
 
 
 def active(report: dict[str, Any]) -> set[tuple[str, str]]:
