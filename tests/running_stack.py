@@ -155,6 +155,7 @@ def rewritten(addresses: dict[str, str], replicas: dict[str, list[str]]) -> str:
     config = yaml.safe_load(text)
     config["global"] = dict.fromkeys(config["global"], "1s")
     for job in config["scrape_configs"]:
+        job.pop("scrape_interval", None)
         if "dns_sd_configs" in job:
             (lookup,) = job.pop("dns_sd_configs")
             job["static_configs"] = [{"targets": replicas.pop(lookup["names"][0])}]
