@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 from infra_audit.deployment import Deployment, Files, Subject
 from infra_audit.engine.config import Config
-from infra_audit.errors import EngineError, InfraAuditError, ReadError, UsageError
+from infra_audit.errors import EngineError, InfraAuditError, ReadError, Undecidable, UsageError
 from infra_audit.facts.products import parse_image, product_of_image
-from infra_audit.live.config_hash import NAMESPACES, Project, config_hashes
+from infra_audit.live.config_hash import NAMESPACES, Hashing, Project
 from infra_audit.live.deadline import Deadline
 from infra_audit.live.masking import Masker
 from infra_audit.live.normalize import borrow, labels_of, normalize, projects
@@ -25,6 +25,9 @@ from infra_audit.named import NamedTuple
 from infra_audit.opening import Group, Opened, Request, by_config, from_files
 
 __all__ = ["Look", "Running"]
+
+_AT_ONCE = 8
+"""Projects that Docker Compose is asked about before they are judged, so that it works beside this process."""
 
 
 class Look(NamedTuple):
@@ -58,16 +61,22 @@ class Running:
         self._environ = environ
         self._project: str | None = None
         self._deadline = Deadline(look.timeout)
+        self._asked: list[Hashing] = []
 
     def __call__(self, request: Request) -> Iterator[Group]:
         self.snapshot = None
         self._deadline = Deadline(self.look.timeout)
         if request.files and self.look.every:
             raise UsageError("-f names the files of one project: not with --all")
-        if request.files:
-            yield self._beside_files(request)
-        else:
-            yield from self._by_labels(request)
+        try:
+            if request.files:
+                yield self._beside_files(request)
+            else:
+                yield from self._by_labels(request)
+        finally:
+            for asked in self._asked:
+                asked.end()
+            self._asked.clear()
 
     def _beside_files(self, request: Request) -> Group:
         """The project of the -f files, under the configuration of these."""
@@ -124,9 +133,13 @@ class Running:
         opened = _beside(snapshot, name, declared)
         running = opened.result
         if isinstance(running, Deployment) and running.declared is not None:
-            asked = _project(running.declared, running, request.environ or {})
-            ids = _first_containers(snapshot, name)
-            running.config_hashes = partial(config_hashes, asked, ids, self._environ, self._deadline)
+            project = _project(running.declared, running, request.environ or {})
+            asked = Hashing(project, _first_containers(snapshot, name), self._environ, self._deadline)
+            running.config_hashes = asked.answer
+            if len(projects(snapshot)) <= _AT_ONCE:
+                with suppress(Undecidable):  # which the answer raises again
+                    asked.begin()
+                self._asked.append(asked)
         return opened
 
 

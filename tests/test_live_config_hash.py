@@ -168,7 +168,22 @@ def test_a_compose_that_fails_is_a_gap_in_time(
     assert len(told) == 1
     assert why in told[0]
     assert {one["policy"] for one in report["findings"]} >= {"memory-limit"}
-    assert not [line for line in command_lines() if line.startswith("sleep\0987")]
+    assert not sleeping()
+
+
+def test_a_compose_that_nobody_waits_for_is_ended(small: Small, tmp_path: Path) -> None:
+    folder = tmp_path / "unasked"
+    with small.project(folder, ONE):
+        program("#!/bin/sh\nsleep 987 &\nsleep 987\n")(folder)
+        begun = time.monotonic()
+        small.report("-p", "unasked", "--policy", "memory-limit", DOCKER_CONFIG=str(folder / "docker"))
+        assert time.monotonic() - begun < 4
+    assert not sleeping()
+
+
+def sleeping() -> list[str]:
+    """What is left of a Compose that does not answer."""
+    return [line for line in command_lines() if line.startswith("sleep\0987")]
 
 
 def command_lines() -> list[str]:

@@ -23,10 +23,10 @@ from infra_audit.errors import Undecidable
 from infra_audit.live.deadline import Deadline
 from infra_audit.named import NamedTuple
 
-__all__ = ["NAMESPACES", "Project", "config_hashes"]
+__all__ = ["NAMESPACES", "Hashing", "Project"]
 
 _SECONDS = 5.0
-"""How long Compose may take for all of it; 0.2 s is usual."""
+"""How long an answer of Compose may be waited for; 0.2 s is usual."""
 _PLUGINS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -56,32 +56,100 @@ class Project(NamedTuple):
     resolved: bool = True
 
 
-def config_hashes(
-    project: Project, containers: Mapping[str, str], environ: Mapping[str, str], deadline: Deadline
-) -> dict[str, str]:
-    """Service → hash. ``containers``: service → the ID of its first container, for those who share its namespaces.
+class Hashing:
+    """Docker Compose, asked for the hash of each service of a project.
 
-    Raises Undecidable where there is no Compose, or none that answers in time.
+    ``containers``: service → the ID of its first container, for those who share its namespaces.
     """
-    program = _program(environ)
-    if program is None:
-        raise Undecidable("Docker Compose is not installed here, which alone can tell it")
-    until = Deadline(deadline.left(_SECONDS))
-    common = [program, "--project-name", project.name, "--project-directory", project.folder]
-    common += [part for name in project.profiles for part in ("--profile", name)]
-    given = [part for file in project.files for part in ("--file", file)]
-    given += [part for file in project.env_files for part in ("--env-file", file)]
-    seen = {key: environ[key] for key in _KEPT if key in environ} | dict(project.environ)
 
-    if not project.resolved:
-        return _hashes(_run([*common, *given, *_HASH], "", project.folder, seen, until))
-    model = _model(_run([*common, *given, "config", "--format", "json"], "", project.folder, seen, until))
-    for service in model["services"].values():
-        for key in NAMESPACES:
-            kind, _, name = str(service.get(key)).partition(":")
-            if kind == "service" and name in containers:
-                service[key] = f"container:{containers[name]}"
-    return _hashes(_run([*common, "--file", "-", *_HASH], json.dumps(model), project.folder, seen, until))
+    def __init__(
+        self, project: Project, containers: Mapping[str, str], environ: Mapping[str, str], deadline: Deadline
+    ) -> None:
+        self._project = project
+        self._containers = containers
+        self._environ = environ
+        self._deadline = deadline
+        self._begun: _Compose | None = None
+
+    def begin(self) -> None:
+        """Lets Compose work beside this process; raises Undecidable where there is none."""
+        self._begun = self._first()
+
+    def answer(self) -> dict[str, str]:
+        """Service → hash. Raises Undecidable where there is no Compose, or none that answers in time."""
+        begun, self._begun = self._begun or self._first(), None
+        until = Deadline(self._deadline.left(_SECONDS))
+        told = begun.output("", until)
+        if not self._project.resolved:
+            return _hashes(told)
+        model = _model(told)
+        for service in model["services"].values():
+            for key in NAMESPACES:
+                kind, _, name = str(service.get(key)).partition(":")
+                if kind == "service" and name in self._containers:
+                    service[key] = f"container:{self._containers[name]}"
+        return _hashes(self._compose("--file", "-", *_HASH).output(json.dumps(model), until))
+
+    def end(self) -> None:
+        """Ends a Compose that nobody waited for."""
+        if self._begun is not None:
+            self._begun.end()
+            self._begun = None
+
+    def _first(self) -> _Compose:
+        project = self._project
+        given = [part for file in project.files for part in ("--file", file)]
+        given += [part for file in project.env_files for part in ("--env-file", file)]
+        what = ("config", "--format", "json") if project.resolved else _HASH
+        return self._compose(*given, *what)
+
+    def _compose(self, *what: str) -> _Compose:
+        program = _program(self._environ)
+        if program is None:
+            raise Undecidable("Docker Compose is not installed here, which alone can tell it")
+        project = self._project
+        profiles = [part for name in project.profiles for part in ("--profile", name)]
+        command = [program, "--project-name", project.name, "--project-directory", project.folder, *profiles, *what]
+        seen = {key: self._environ[key] for key in _KEPT if key in self._environ} | dict(project.environ)
+        return _Compose(command, project.folder, seen)
+
+
+class _Compose:
+    """A process of Docker Compose at work; raises Undecidable where it cannot be run."""
+
+    def __init__(self, command: Sequence[str], folder: str, environ: Mapping[str, str]) -> None:
+        self._program = command[0]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(environ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise Undecidable(f"{self._program} cannot be run: {error.strerror}") from None
+
+    def output(self, given: str, until: Deadline) -> str:
+        """What it prints; raises Undecidable. It ends in time with all that it started."""
+        try:
+            output, _ = self._process.communicate(given, timeout=until.left())
+        except subprocess.TimeoutExpired:
+            raise Undecidable(f"{self._program} did not answer in time") from None
+        finally:
+            self.end()
+        if code := self._process.returncode:
+            why = f"{self._program} refuses the files (exit code {code}); its `config` command tells why"
+            raise Undecidable(why)
+        return output
+
+    def end(self) -> None:
+        with self._process, suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _hashes(told: str) -> dict[str, str]:
@@ -101,36 +169,6 @@ def _program(environ: Mapping[str, str]) -> str | None:
         # its console script hides how the program ended
         return shutil.which("docker-compose", path=os.path.dirname(package.origin))
     return found
-
-
-def _run(command: Sequence[str], given: str, folder: str, environ: Mapping[str, str], until: Deadline) -> str:
-    """What Compose prints; raises Undecidable. It ends in time with all that it started."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-            errors="replace",
-        )
-    except OSError as error:
-        raise Undecidable(f"{command[0]} cannot be run: {error.strerror}") from None
-    try:
-        output, _ = process.communicate(given, timeout=until.left())
-    except subprocess.TimeoutExpired:
-        raise Undecidable(f"{command[0]} did not answer in time") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode:
-        why = f"{command[0]} refuses the files (exit code {process.returncode}); its `config` command tells why"
-        raise Undecidable(why)
-    return output
 
 
 def _model(text: str) -> Any:
