@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from infra_audit.errors import ReadError
@@ -112,7 +113,7 @@ class Subject:
     cache: dict[str, Any] = field(default_factory=dict)
     owner: Subject | None = None
 
-    @property
+    @cached_property
     def ref(self) -> SubjectRef:
         shown = self.owner or self
         return SubjectRef(shown.kind, shown.name)

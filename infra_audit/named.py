@@ -1,7 +1,8 @@
 """``typing.NamedTuple`` and ``dataclasses.dataclass``, made in a tenth of the time.
 
 Python's own compile functions for every class. A run makes more than a hundred such classes, which
-would be a tenth of a small audit. Type checkers see the originals.
+would be a tenth of a small audit; here only those get one of which it makes many objects. Type checkers
+see the originals.
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 else:
     from _collections import _tuplegetter
+
+    _MANY = 500
+    """So many objects are worth a constructor that is compiled for their class."""
+
+    def _compiled(fields, defaults, body, **known):
+        """A function of fields; ``body`` is its text, which may use what is ``known``."""
+        written = (f"{name}=_defaults[{name!r}]" if name in defaults else name for name in fields)
+        names = {"_defaults": defaults, **known}
+        exec(f"def made(_self, {', '.join(written)}):\n{body}", names)
+        return names["made"]
 
     class _Named(tuple):
         """What all named tuples have in common."""
@@ -49,15 +60,22 @@ else:
                 raise TypeError(f"{cls.__name__} takes {takes}, not {len(values)} values and {list(named)}")
             return map(complete.__getitem__, cls._fields)
 
-    def _constructor(count, defaults):
+    def _constructor(fields, defaults):
         make = tuple.__new__
+        ready = tuple(defaults.values())
+        made = 0
 
         def new(cls, *values, **named):
-            missing = count - len(values)
-            if named or not 0 <= missing <= len(defaults):
+            nonlocal made
+            made += 1
+            if made == _MANY:
+                body = f" return _make(_self, ({', '.join(fields)},))"
+                cls.__new__ = staticmethod(_compiled(fields, defaults, body, _make=make))
+            missing = len(fields) - len(values)
+            if named or not 0 <= missing <= len(ready):
                 values = cls._complete(values, named)
             elif missing:
-                values += defaults[-missing:]
+                values += ready[-missing:]
             return make(cls, values)
 
         return new
@@ -74,7 +92,7 @@ else:
             body |= {
                 "__slots__": (),
                 "__match_args__": fields,
-                "__new__": _constructor(len(fields), tuple(defaults.values())),
+                "__new__": _constructor(fields, defaults),
                 "_fields": fields,
                 "_field_defaults": defaults,
             }
@@ -92,6 +110,16 @@ else:
         def __init__(self, *, default_factory):
             self.make = default_factory
 
+    def _initialiser(fields, ready, made, check):
+        body = "".join(
+            f" _self.{name} = _made[{name!r}]() if {name} is _made else {name}\n"
+            if name in made
+            else f" _self.{name} = {name}\n"
+            for name in fields
+        )
+        defaults = ready | dict.fromkeys(made, made)
+        return _compiled(fields, defaults, body + (" _check(_self)\n" if check else ""), _made=made, _check=check)
+
     def record(cls):
         """Gives a class with annotations an ``__init__`` that takes its fields, by place or by name."""
         fields = tuple(cls.__annotations__)
@@ -101,8 +129,13 @@ else:
             delattr(cls, name)
         ready = {name: default for name, default in defaults.items() if name not in made}
         check = getattr(cls, "__post_init__", None)
+        objects = 0
 
         def initialise(self, *values, **named):
+            nonlocal objects
+            objects += 1
+            if objects == _MANY:
+                cls.__init__ = _initialiser(fields, ready, made, check)
             state = self.__dict__
             state.update(ready)
             state.update(zip(fields, values, strict=False))

@@ -8,13 +8,13 @@ repeat itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.engine.conditions import Context, Outcome, judge
 from infra_audit.engine.policies import Check, Policy
-from infra_audit.engine.templates import NAMES, fill, placeholders, show
+from infra_audit.engine.templates import facts_in, fill, show
 from infra_audit.errors import InfraAuditError
 from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import Evidence, Item, Known, evaluate, unit_of
@@ -43,11 +43,15 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     scope = _Scope(deployment)
     for policy in policies:
         subjects = _subjects(deployment, policy, verdict) if policy.runs_on(deployment.source) else ()
-        for check in policy.checks if subjects else ():
+        if not subjects:
+            continue
+        parameters = policy.parameters
+        for check in policy.checks:
+            quiet = check.quiet
             for subject in scope.of(check, subjects):
                 try:
-                    if not check.quiet(subject, policy.parameters):
-                        _examine(policy, check, Context(subject, policy.parameters, deployment.plan), verdict)
+                    if not quiet(subject, parameters):
+                        _examine(policy, check, Context(subject, parameters, deployment.plan), verdict)
                 except InfraAuditError as error:
                     verdict.gaps.append(Gap(policy.id, deployment.name, subject.ref, str(error), internal=True))
     return verdict._replace(gaps=list(dict.fromkeys(verdict.gaps)))
@@ -90,20 +94,22 @@ def _examine(policy: Policy, check: Check, context: Context, verdict: Verdict) -
     outcome = _outcome(check, context)
     if outcome is None:
         return
-    reporter = _Reporter(policy, check, context)
+    reporter = _Reporter(policy, check, context, outcome)
     if outcome.truth is None:
-        verdict.gaps.extend(reporter.gaps(outcome))
+        verdict.gaps.extend(reporter.gaps())
     else:
-        verdict.findings.extend(reporter.findings(outcome))
-        verdict.gaps.extend(reporter.item_gaps(outcome))
+        verdict.findings.extend(reporter.findings())
+        verdict.gaps.extend(reporter.item_gaps())
 
 
 def _outcome(check: Check, context: Context) -> Outcome | None:
     """What ``where`` and ``require`` come to together; None where there is nothing to say."""
     assert check.require is not None  # a check without one is always quiet
-    chosen = None if check.where is None else judge(check.where, context)
-    if chosen is not None and chosen.truth is False:
-        return None
+    chosen = None
+    if check.where is not None and not check.chosen(context.subject, context.parameters):
+        chosen = judge(check.where, context)
+        if chosen.truth is False:
+            return None
     required = judge(check.require, context)
     if required.truth is True:
         return None
@@ -113,80 +119,82 @@ def _outcome(check: Check, context: Context) -> Outcome | None:
 class _Reporter:
     """Turns the outcome of one check on one subject into findings and gaps."""
 
-    def __init__(self, policy: Policy, check: Check, context: Context) -> None:
+    def __init__(self, policy: Policy, check: Check, context: Context, outcome: Outcome) -> None:
         self.policy = policy
         self.check = check
-        self.context = context
         self.subject = context.subject
+        self.outcome = outcome
+        value = outcome.value
+        self.items = [item for item in value if isinstance(item, Item)] if isinstance(value, list) else []
+        """The items of a fact that is a list of them; empty for any other fact."""
         plan = context.plan
-        self.folded = policy.needs_plan(check) and plan is not None and not plan.adopted
+        self.folded = plan is not None and not plan.adopted and policy.needs_plan(check)
 
-    def gaps(self, outcome: Outcome) -> list[Gap]:
+    def gaps(self) -> list[Gap]:
+        outcome = self.outcome
         if self.folded and not outcome.internal:
             return []  # nobody adopted the plan: what it would say is not missed
-        return self.item_gaps(outcome) or [self._gap(outcome.why, internal=outcome.internal)]
+        return self.item_gaps() or [self._gap(outcome.why, internal=outcome.internal)]
 
-    def item_gaps(self, outcome: Outcome) -> list[Gap]:
+    def item_gaps(self) -> list[Gap]:
         if self.folded:
             return []
-        return [self._gap(item.text, item.subject) for item in _items(outcome) if item.unknown]
+        return [self._gap(item.text, item.subject) for item in self.items if item.unknown]
 
-    def findings(self, outcome: Outcome) -> Iterator[Finding]:
-        items = _items(outcome)
-        if not items:
-            yield self._finding(outcome, outcome.value, outcome.expected, outcome.because, None)
-        for item in items:
-            if not item.unknown:
-                yield self._finding(outcome, item.text, item.expected, item.because or outcome.because, item.subject)
+    def findings(self) -> list[Finding]:
+        outcome = self.outcome
+        if not self.items:
+            return [self._finding(outcome.value, outcome.expected, outcome.because, None)]
+        return [
+            self._finding(item.text, item.expected, item.because or outcome.because, item.subject)
+            for item in self.items
+            if not item.unknown
+        ]
 
     def _gap(self, why: str, subject: tuple[str, str] | None = None, *, internal: bool = False) -> Gap:
         ref = SubjectRef(*subject) if subject else self.subject.ref
         return Gap(self.policy.id, self.subject.deployment.name, ref, why, internal)
 
     def _finding(
-        self,
-        outcome: Outcome,
-        value: Any,
-        expected: Any,
-        because: Sequence[Evidence],
-        subject: tuple[str, str] | None,
+        self, value: Any, expected: Any, because: Sequence[Evidence], subject: tuple[str, str] | None
     ) -> Finding:
-        leaf = outcome.leaf
-        unit = unit_of(leaf.fact) if leaf else ""
+        check, leaf = self.check, self.outcome.leaf
+        name_of_fact = leaf.fact if leaf else ""
+        unit = unit_of(name_of_fact)
         ref = SubjectRef(*subject) if subject else self.subject.ref
+        deployment = self.subject.deployment.name
         values: dict[str, tuple[Any, str]] = {
             "subject": (ref.name, ""),
-            "deployment": (self.subject.deployment.name, ""),
+            "deployment": (deployment, ""),
             "value": (value, unit),
             "expected": (expected, unit),
         }
-        because = because or (Evidence(self.subject.node),)
         place = because[0].span
         related = RelatedPlaces(place)
         related.of_hops(because[0])
         for evidence in because[1:]:
             related.add(evidence.span, evidence.note)
-        for name in dict.fromkeys(part.name for part in placeholders(self.check.message) if part.name not in NAMES):
+        for name in facts_in(check.message):
             fact = evaluate(self.subject, name)
             unit_here = unit_of(name)
             values[name] = (fact.value, unit_here) if isinstance(fact, Known) else ("unknown", "")
-            if isinstance(fact, Known) and (leaf is None or name != leaf.fact):
+            if isinstance(fact, Known) and name != name_of_fact:
                 for evidence in fact.because[:1]:
                     related.add(evidence.span, evidence.note or f"{_words(name)} is {show(fact.value, unit_here)}")
         stable = [leaf.fact, leaf.comparison] if leaf else []
         return Finding(
             policy=self.policy.id,
-            severity=Severity.info if self.folded else self.check.severity,
-            deployment=self.subject.deployment.name,
+            severity=Severity.info if self.folded else check.severity,
+            deployment=deployment,
             subject=ref,
-            message=fill(self.check.message, values),
+            message=fill(check.message, values),
             place=place,
             value=_plain(value),
             expected=_plain(expected),
             related=related.places(),
-            fix=fill(self.check.fix, values),
-            edits=_edits(self.check, because[0], values),
-            evidence=" ".join([*stable, value] if _items(outcome) else stable),
+            fix=fill(check.fix, values),
+            edits=_edits(check, because[0], values),
+            evidence=" ".join([*stable, value] if self.items else stable),
             folded=self.folded,
         )
 
@@ -221,11 +229,6 @@ def _edits(check: Check, evidence: Evidence, values: Mapping[str, tuple[Any, str
 def _exact(value: Any, unit: str) -> tuple[Any, str]:
     """A value as a file holds it: sizes without rounding."""
     return (exact_bytes(value), "") if unit == "bytes" and isinstance(value, int | float) else (value, unit)
-
-
-def _items(outcome: Outcome) -> list[Item]:
-    """The items of a fact that is a list of them; empty for any other fact."""
-    return [item for item in outcome.value if isinstance(item, Item)] if isinstance(outcome.value, list) else []
 
 
 def _words(fact: str) -> str:

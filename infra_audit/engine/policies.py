@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeAlias, get_args
 from infra_audit import __version__, resources
 from infra_audit.deployment import Files
 from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, parse
-from infra_audit.engine.quiet import Test, quiet
-from infra_audit.engine.templates import NAMES, placeholders
+from infra_audit.engine.quiet import Test, quiet, surely
+from infra_audit.engine.templates import facts_in
 from infra_audit.errors import ConfigError
 from infra_audit.facts.registry import FOLDER, MODULES, expect
 from infra_audit.finding import Severity
@@ -76,6 +76,8 @@ class Check(NamedTuple):
     message: str
     fix: str
     plan_paths: tuple[str, ...]
+    chosen: Test
+    """True of a subject only where ``where`` holds, without any doubt."""
     quiet: Test
     """True of a subject only where there is nothing to say."""
     family: str
@@ -91,7 +93,7 @@ class Check(NamedTuple):
         """Every fact that the check asks for, in conditions and message."""
         names = [leaf.fact for leaf in self.leaves()]
         names += [name for leaf in self.leaves() for name in _names(leaf.right, "fact")]
-        names += [part.name for part in placeholders(self.message) if part.name not in NAMES]
+        names += facts_in(self.message)
         return list(dict.fromkeys(names))
 
     def parameters(self) -> set[str]:
@@ -204,6 +206,7 @@ def _check(data: Mapping[str, Any]) -> Check:
         data["message"] or "",
         data["fix"] or "",
         tuple({path: None for leaf in both if leaf.right.kind != "literal" for path in _names(leaf.right, "plan")}),
+        surely(where, True),
         quiet(where, require),
         both[0].fact.partition(".")[0] if both else "",
         data["edit"],

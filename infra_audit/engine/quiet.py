@@ -14,7 +14,7 @@ from infra_audit.deployment import Subject
 from infra_audit.engine.conditions import COMPARISONS, All, Condition, Leaf, Not, to_unit
 from infra_audit.facts.registry import Known, evaluate, unit_of
 
-__all__ = ["Test", "quiet"]
+__all__ = ["Test", "quiet", "surely"]
 
 Test: TypeAlias = Callable[[Subject, Mapping[str, Any]], bool]
 """Takes a subject and the parameters of a policy. True is an answer, False is none."""
@@ -24,17 +24,19 @@ def quiet(where: Condition | None, require: Condition | None) -> Test:
     """A test that is True only where ``where`` does not hold or ``require``, if there is one, holds."""
     if require is None:
         return lambda *_: True
-    holds = _surely(require, True)
-    return holds if where is None else _some((_surely(where, False), holds))
+    holds = surely(require, True)
+    return holds if where is None else _some((surely(where, False), holds))
 
 
-def _surely(condition: Condition, truth: bool) -> Test:
-    """A test that is True only where a condition comes to ``truth``."""
+def surely(condition: Condition | None, truth: bool) -> Test:
+    """A test that is True only where a condition comes to ``truth``; no condition always holds."""
+    if condition is None:
+        return lambda *_: truth
     if isinstance(condition, Leaf):
         return _leaf(condition, truth)
     if isinstance(condition, Not):
-        return _surely(condition.part, not truth)
-    tests = [_surely(part, truth) for part in condition.parts]
+        return surely(condition.part, not truth)
+    tests = [surely(part, truth) for part in condition.parts]
     return _every(tests) if isinstance(condition, All) is truth else _some(tests)
 
 

@@ -15,7 +15,7 @@ from infra_audit.facts.registry import Item
 from infra_audit.named import NamedTuple
 from infra_audit.units import format_bytes, format_duration
 
-__all__ = ["FORMATS", "NAMES", "Placeholder", "fill", "placeholders", "show"]
+__all__ = ["FORMATS", "NAMES", "Placeholder", "facts_in", "fill", "placeholders", "show"]
 
 NAMES = frozenset(("subject", "value", "expected", "deployment"))
 """Placeholders that are no facts."""
@@ -55,6 +55,12 @@ def placeholders(message: str) -> Iterator[Placeholder]:
     for piece in _taken_apart(message)[0]:
         if piece.name in NAMES or "." in piece.name:
             yield Placeholder(piece.name, piece.format)
+
+
+@lru_cache(maxsize=1024)
+def facts_in(message: str) -> tuple[str, ...]:
+    """The facts that a message shows, each once."""
+    return tuple(dict.fromkeys(part.name for part in placeholders(message) if part.name not in NAMES))
 
 
 def fill(message: str, values: Mapping[str, tuple[Any, str]]) -> str:
