@@ -114,11 +114,16 @@ class Span(NamedTuple):
     @property
     def text(self) -> str:
         """The characters that the span covers."""
-        source = self.source
-        return source.text[source.offset(self.line, self.column) : source.offset(self.end_line, self.end_column)]
+        source, line, column, end_line, end_column = self
+        start = source.offset(line, column)
+        if line == end_line:
+            return source.text[start : start + end_column - column]
+        return source.text[start : source.offset(end_line, end_column)]
 
     def part(self, start: int, end: int) -> Span:
         """The span of characters ``start`` to ``end`` (exclusive) of this span's text."""
+        if self.line == self.end_line:
+            return Span(self.source, self.line, self.column + start, self.line, self.column + end)
         base = self.source.offset(self.line, self.column)
         return self.source.span(base + start, base + end)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TypeAlias
 
 from infra_audit.deployment import Subject
@@ -60,6 +61,12 @@ def static_outside(network: Subject) -> Fact[list[Item]]:
     return Known(items)
 
 
+@lru_cache(maxsize=1024)
+def _first(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> _Address:
+    """The address that the engine gives to the gateway."""
+    return next(network.hosts(), network.network_address)
+
+
 @fact("network.static_duplicates", on="network")
 def static_duplicates(network: Subject) -> Fact[list[Item]]:
     """Fixed addresses that two services ask for, or that are the gateway's."""
@@ -70,7 +77,7 @@ def static_duplicates(network: Subject) -> Fact[list[Item]]:
         if entry.gateway is not None and entry.gateway.value:
             gateway, place = read_address(entry.gateway), Evidence(entry.gateway, "the gateway")
         else:
-            gateway = next(entry.network.hosts(), entry.network.network_address)
+            gateway = _first(entry.network)
             place = Evidence(entry.node, "the first address is the gateway's")
         taken[gateway], owner[gateway] = place, "the gateway"
     for static in _static_addresses(network):

@@ -6,6 +6,8 @@ be rebuilt at any time, so only what has held over many releases is named.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from infra_audit.facts.products import Image
 from infra_audit.named import NamedTuple
 from infra_audit.patterns import Pattern
@@ -68,6 +70,7 @@ _RULES = (
 )
 
 
+@lru_cache(maxsize=1024)
 def lacking(image: Image) -> frozenset[str]:
     """Programs that an image is known to lack; empty where nothing is known."""
     if image.digest and not image.tag:

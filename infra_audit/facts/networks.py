@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TypeAlias
 
 from infra_audit.deployment import Deployment, Subject
@@ -33,10 +34,15 @@ class Subnet(NamedTuple):
     gateway: Node | None
 
 
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> _Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
 def _network(node: Node) -> _Network:
     text = str(node.known())
     try:
-        return ipaddress.ip_network(text, strict=False)
+        return _parsed(text)
     except ValueError:
         raise Undecidable(f"{text!r} is no subnet") from None
 
@@ -181,7 +187,7 @@ def public_subnets(network: Subject) -> Fact[list[Item]]:
             continue
         text = str(node.known())
         try:
-            read = ipaddress.ip_network(text, strict=False)
+            read = _parsed(text)
         except ValueError:
             items.append(Item(f"{text} is no subnet", (Evidence(node),)))
             continue

@@ -69,10 +69,11 @@ def unreachable(service: Subject) -> Fact[list[Item]]:
 
 def _unreachable(topology: Topology, service: Subject, reference: Reference, told: set[str]) -> Item | None:
     host = reference.host
-    named = [name for name in topology.named(host) if name != service.name]
-    if not named or host.lower() in told or _known_elsewhere(service, host):
+    everyone = topology.named(host)
+    named = [name for name in everyone if name != service.name]
+    if not named or len(named) < len(everyone) or topology.resolves(service, host):
         return None
-    if service.name in topology.named(host) or topology.resolves(service, host):
+    if host.lower() in told or _known_elsewhere(service, host):
         return None
     linked = link_names(service).get(host.lower())
     if linked and topology.share(service, linked):
@@ -172,9 +173,9 @@ def unknown_hosts(service: Subject) -> Fact[list[Item]]:
 def is_nobody(topology: Topology, service: Subject, host: str) -> bool:
     """True for a single-label name that no service, alias, link or extra host has."""
     name = host.lower()
-    if "." in name or HOLE in name or name in _LOCALHOST or _is_address(name) or name.isdigit():
+    if name in topology.names or "." in name or HOLE in name or name.isdigit() or _is_address(name):
         return False
-    if topology.named(name) or name in link_names(service) or _known_elsewhere(service, name):
+    if name in link_names(service) or _known_elsewhere(service, name):
         return False
     return not any(  # another project's name for one of our containers
         name.endswith((f"-{one.name.lower()}-1", f"_{one.name.lower()}_1"))

@@ -21,6 +21,7 @@ class Reference(NamedTuple):
 
     ``form``: url, address (``host:port``), dsn (``host=db port=5432``), or host (a bare name under a
     key that says so). ``port`` is None where none is written and the scheme has no usual one.
+    ``written``: where it stands; ``part``: the offsets of the host in that text, None for all of it.
     """
 
     host: str
@@ -28,8 +29,16 @@ class Reference(NamedTuple):
     scheme: str
     form: str
     key: str
-    place: Node | Span
     node: Node
+    written: Node | Span
+    part: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> Node | Span:
+        """Where the host is written."""
+        if self.part is None or not isinstance(self.written, Node):
+            return self.written
+        return sub_span(self.written, *self.part)
 
 
 class _Found(NamedTuple):
@@ -181,13 +190,11 @@ def _of_command(service: Subject) -> Iterator[Reference]:
         for found in parse_hosts(text):
             if " " in text and found.form == "address":
                 continue
-            place = word.place
-            if node is not None:
-                place = sub_span(node, offset + found.start, offset + found.end)
-            yield Reference(found.host, found.port, found.scheme, found.form, "command", place, node or service.node)
+            part = (offset + found.start, offset + found.end)
+            host, port, scheme, form = found[:4]
+            yield Reference(host, port, scheme, form, "command", node or service.node, word.place, part)
 
 
 def _reference(found: _Found, key: str, node: Node) -> Reference:
-    hole = HOLE in str(node.value)
-    place = node if hole else sub_span(node, found.start, found.end)
-    return Reference(found.host, found.port, found.scheme, found.form, key, place, node)
+    part = None if HOLE in str(node.value) else (found.start, found.end)
+    return Reference(found.host, found.port, found.scheme, found.form, key, node, node, part)

@@ -144,7 +144,7 @@ def _in_environment(service: Subject) -> Iterator[_Found]:
 def _in_command(service: Subject) -> Iterator[_Found]:
     words = command_words(service)
     text, places = _joined(words)
-    for setting in _IN_COMMANDS:
+    for setting in _IN_COMMANDS if words else ():
         *_, last = [None, *setting.pattern.finditer(text)]
         size = setting.size(last["value"]) if last and HOLE not in last[0] else None
         if last is not None and size is not None:

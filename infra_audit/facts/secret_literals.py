@@ -112,8 +112,15 @@ def literal_secrets(deployment: Subject) -> Fact[list[Item]]:
 _DEFAULT = Pattern(r"\$\{(?P<name>\w+):?-(?P<default>[^{}]*)\}")
 
 
-def _defaults(service: Subject) -> Iterator[_Found]:
-    """Defaults that stand beside variables of credentials: ``${DB_PASSWORD:-postgres}``."""
+def _defaults(service: Subject) -> list[_Found]:
+    """Defaults that stand beside variables of credentials: ``${DB_PASSWORD:-postgres}``; read once."""
+    known = service.cache.get("(defaults)")
+    if not isinstance(known, list):
+        known = service.cache["(defaults)"] = list(_find_defaults(service))
+    return known
+
+
+def _find_defaults(service: Subject) -> Iterator[_Found]:
     arguments = service.node.get("build", "args")
     named = [*environment_items(service), *(arguments.items() if arguments is not None else ())]
     nodes = [*named, *(("", word.place) for word in raw_words(service) if isinstance(word.place, Node))]

@@ -34,6 +34,8 @@ class Topology(NamedTuple):
     attachments: dict[str, Attachment]
     identities: dict[str, str]
     """Network key → what tells it from others: its real name, or its key where that is unknown."""
+    reach: dict[str, set[str]]
+    """Service → identities of the networks that it is on."""
     names: dict[str, list[tuple[str, str | None]]]
     """Name in lower case → (service, network key that the name holds on, or None for all)."""
 
@@ -42,7 +44,7 @@ class Topology(NamedTuple):
 
     def networks(self, service: Subject | str) -> set[str]:
         """Identities of the networks that a service is on."""
-        return {self.identities.get(key, key) for key in self.attachment(service).networks}
+        return self.reach[service if isinstance(service, str) else service.name]
 
     def named(self, host: str) -> list[str]:
         """Services that answer to a name somewhere, in file order."""
@@ -97,13 +99,14 @@ def is_implied(node: Node) -> bool:
 
 
 def _read(deployment: Deployment) -> Topology:
-    topology = Topology(deployment, {}, {}, {})
+    topology = Topology(deployment, {}, {}, {}, {})
     for network in deployment.subjects("network"):
         name = network.node.get("name")
         real = str(name.value) if name is not None and name.value else ""
         topology.identities[network.name] = real if real and HOLE not in real else f"({network.name})"
     for service in deployment.subjects("service"):
-        topology.attachments[service.name] = _attachment(deployment, service, ())
+        attachment = topology.attachments[service.name] = _attachment(deployment, service, ())
+        topology.reach[service.name] = {topology.identities.get(key, key) for key in attachment.networks}
     for service in deployment.subjects("service"):
         _name(topology, service)
     return topology
