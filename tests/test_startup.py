@@ -47,6 +47,25 @@ def test_what_a_deployment_does_not_have_is_not_imported(tmp_path: Path) -> None
     assert not modules & {f"infra_audit.facts.{name}" for name in apart}
 
 
+def test_pyyaml_works_as_ever_for_others_in_the_process(tmp_path: Path) -> None:
+    lines = (
+        "import re; compiling = re.compile; import infra_audit.readers.yaml, yaml",
+        "assert re.compile is compiling",
+        "assert not isinstance(yaml.reader.Reader.NON_PRINTABLE, re.Pattern), 'PyYAML was imported before'",
+        "print(yaml.safe_load('[1.5, 0x10, 2026-01-02, ~]'))",
+        "try: yaml.safe_load('a: \\x00')",
+        "except yaml.reader.ReaderError as error: print(error.reason)",
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert told.stderr == ""
+    assert told.stdout.splitlines() == [
+        "[1.5, 16, datetime.date(2026, 1, 2), None]",
+        "special characters are not allowed",
+    ]
+
+
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("chek",)])
 def test_the_group_imports_no_command(args: tuple[str, ...], tmp_path: Path) -> None:
     modules = imported(*args, cwd=tmp_path)

@@ -10,27 +10,28 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-from yaml import CLoader
-from yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
-
 from infra_audit.errors import ReadError
 from infra_audit.named import NamedTuple
-from infra_audit.patterns import Pattern
+from infra_audit.patterns import Pattern, compiled_late
 from infra_audit.readers.located import Located
 from infra_audit.readers.scalars import resolve_plain
 from infra_audit.source import Hop, Source, Span
 from infra_audit.tree import Node, Scalar
+
+with compiled_late():  # libyaml reads: what the reader in Python would need is a seventh of a small audit, unused
+    import yaml
+    from yaml import CLoader
+    from yaml.events import (
+        AliasEvent,
+        DocumentEndEvent,
+        DocumentStartEvent,
+        MappingEndEvent,
+        MappingStartEvent,
+        ScalarEvent,
+        SequenceEndEvent,
+        SequenceStartEvent,
+        StreamEndEvent,
+    )
 
 __all__ = ["Issue", "YamlDocument", "looks_like_template", "read_documents", "read_inline_yaml", "read_yaml"]
 
