@@ -117,7 +117,7 @@ def _audit_group(opened: Group, stock: Shipped, report: Report) -> None:
 
 
 class _Judged(NamedTuple):
-    """What one deployment gave. ``ran``: the ids of the policies that were judged."""
+    """What one deployment gave. ``ran``: the ids of the policies that were judged, where somebody ignores any."""
 
     info: DeploymentInfo
     findings: list[Finding]
@@ -166,9 +166,8 @@ class _Judging(NamedTuple):
         ignores.apply(finding for finding in findings if finding.suppressed is None)
         notes = filter(None, (*opened.notes, why, *ended((*config.rules, *rules)), known, unchanged))
         info = DeploymentInfo(deployment.name, deployment.source, deployment.files, tuple(notes))
-        ran = {policy.id for policy in prepared if policy.runs_on(deployment.source)}
         deployment.release()
-        return _Judged(info, findings, verdict.gaps, ignores, ran)
+        return _Judged(info, findings, verdict.gaps, ignores, verdict.ran if ignores else set())
 
 
 def _carry_over(

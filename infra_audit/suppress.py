@@ -116,6 +116,9 @@ class Ignores:
         self._met: dict[tuple[str, int, int, str], str] = {}
         self._used: set[tuple[str, int, int, str]] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._inline or self._configured)
+
     def read(self, sources: Iterable[Source], deployment: str) -> None:
         """Takes up the inline ignores of the files of a deployment."""
         for source in sources:

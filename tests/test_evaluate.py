@@ -295,7 +295,7 @@ def test_a_policy_that_is_off_or_needs_an_engine_is_not_judged() -> None:
     off = policy("enabled: false\n" + NEEDS_LIMIT)
     live = policy("live: true\n" + NEEDS_LIMIT)
     made = deployment(TREE)
-    assert examine(made, [off, live]) == Verdict([], [])
+    assert examine(made, [off, live]) == Verdict([], [], set())
     made.source = "live"
     assert len(examine(made, [off, live]).findings) == 1
 
@@ -324,8 +324,8 @@ def test_a_plan_that_is_not_adopted_only_informs(adopted: bool) -> None:
 
 def test_a_check_does_not_apply_where_the_plan_says_nothing() -> None:
     rule = policy("require: {any: [{fact: t.memory, at_least: {plan: nothing}}, {fact: t.unknown, is: 1}]}")
-    assert examine(bound(PLAN, True), [rule]) == Verdict([], [])
-    assert examine(deployment(TREE), [rule]) == Verdict([], [])
+    assert examine(bound(PLAN, True), [rule]) == Verdict([], [], {rule.id})
+    assert examine(deployment(TREE), [rule]) == Verdict([], [], {rule.id})
 
 
 def test_a_documented_policy_informs_even_when_its_fact_reads_the_plan() -> None:

@@ -31,22 +31,24 @@ __all__ = ["RelatedPlaces", "Verdict", "examine", "key_of", "without_covered"]
 
 
 class Verdict(NamedTuple):
-    """What the policies say about one deployment."""
+    """What the policies say about one deployment. ``ran``: the ids of those that were judged."""
 
     findings: list[Finding]
     gaps: list[Gap]
+    ran: set[str]
 
 
 def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
-    verdict = Verdict([], [])
+    verdict = Verdict([], [], set())
     scope = _Scope(deployment)
     for policy in policies:
-        subjects = _subjects(deployment, policy, verdict) if policy.runs_on(deployment.source) else ()
-        if not subjects:
+        if not policy.runs_on(deployment.source):
             continue
+        verdict.ran.add(policy.id)
+        subjects = _subjects(deployment, policy, verdict)
         parameters = policy.parameters
-        for check in policy.checks:
+        for check in policy.checks if subjects else ():
             quiet = check.quiet
             for subject in scope.of(check, subjects):
                 try:
