@@ -179,7 +179,7 @@ class Deployment:
     def service(self, name: str) -> Subject | None:
         return self.subject("service", name)
 
-    @property
+    @cached_property
     def root(self) -> Subject:
         """The deployment itself as a subject."""
         return self.subjects("deployment")[0]
@@ -188,6 +188,7 @@ class Deployment:
         """Lets go of the subjects, which know the deployment in turn: nothing waits for a garbage collection."""
         self._subjects.clear()
         self._names.clear()
+        self.__dict__.pop("root", None)
         if self.declared is not None:
             self.declared.release()
 

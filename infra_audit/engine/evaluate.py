@@ -42,15 +42,20 @@ def examine(deployment: Deployment, policies: Iterable[Policy]) -> Verdict:
     """Every enabled policy on every subject of its kind. Live policies need a deployment that runs."""
     verdict = Verdict([], [], set())
     scope = _Scope(deployment)
+    kinds: dict[str, Sequence[Subject]] = {}
     for policy in policies:
         if not policy.runs_on(deployment.source):
             continue
         verdict.ran.add(policy.id)
-        subjects = _subjects(deployment, policy, verdict)
+        subjects = kinds.get(policy.subject)
+        if subjects is None:
+            subjects = _subjects(deployment, policy, verdict)
+            if subjects:
+                kinds[policy.subject] = subjects
         parameters = policy.parameters
         for check in policy.checks if subjects else ():
             quiet = check.quiet
-            for subject in scope.of(check, subjects):
+            for subject in scope.of(check, subjects) if check.narrow else subjects:
                 try:
                     if not quiet(subject, parameters):
                         _examine(policy, check, Context(subject, parameters, deployment.plan), verdict)

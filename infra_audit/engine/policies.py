@@ -19,6 +19,7 @@ from infra_audit.engine.conditions import Condition, Leaf, Operand, leaves, pars
 from infra_audit.engine.quiet import Test, quiet, surely
 from infra_audit.engine.templates import facts_in
 from infra_audit.errors import ConfigError
+from infra_audit.facts.products import FAMILIES
 from infra_audit.facts.registry import FOLDER, MODULES, expect
 from infra_audit.finding import Severity
 from infra_audit.named import NamedTuple
@@ -84,6 +85,8 @@ class Check(NamedTuple):
     """First word of the first fact that the check asks for."""
     edit: Mapping[str, Any] | None = None
     """What `infra-audit fix` does: one of set, remove and add, and whether it is ``safe``."""
+    narrow: bool = False
+    """True where it may not speak of every subject: of a product's family alone, or of what a plan has numbers for."""
 
     def leaves(self) -> Iterator[Leaf]:
         yield from leaves(self.where)
@@ -199,17 +202,20 @@ def _check(data: Mapping[str, Any]) -> Check:
     where = None if data["where"] is None else parse(data["where"])
     require = None if data["require"] is None else parse(data["require"])
     both = [*leaves(where), *leaves(require)]
+    plan_paths = {path: None for leaf in both if leaf.right.kind != "literal" for path in _names(leaf.right, "plan")}
+    family = both[0].fact.partition(".")[0] if both else ""
     return Check(
         where,
         require,
         Severity[data["severity"]],
         data["message"] or "",
         data["fix"] or "",
-        tuple({path: None for leaf in both if leaf.right.kind != "literal" for path in _names(leaf.right, "plan")}),
+        tuple(plan_paths),
         surely(where, True),
         quiet(where, require),
-        both[0].fact.partition(".")[0] if both else "",
+        family,
         data["edit"],
+        bool(plan_paths) or family in FAMILIES,
     )
 
 
