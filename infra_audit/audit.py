@@ -95,6 +95,7 @@ def _audit_group(opened: Group, stock: Shipped, report: Report) -> None:
     group = _Judging(request, config, stock, policies, list(openings))
     ignores = Ignores(config.ignores)
     ran: set[str] = set()
+    names = {info.name for info in report.deployments}
     for index, found in enumerate(group.judge_all()):
         if isinstance(found, LeftOut):
             report.left_out.append(found)
@@ -104,10 +105,11 @@ def _audit_group(opened: Group, stock: Shipped, report: Report) -> None:
                 report.errors.append(found)
             continue
         judged = found
-        if any(info.name == judged.info.name for info in report.deployments):
+        if judged.info.name in names:
             again = group.judge(index, apart=True)
             assert isinstance(again, _Judged)
             judged = again
+        names.add(judged.info.name)
         report.deployments.append(judged.info)
         report.findings.extend(judged.findings)
         report.gaps.extend(judged.gaps)

@@ -2,7 +2,7 @@
 
 Of the checks that a run makes, nine in ten say nothing. ``judge`` explains what it comes to; these
 tests only answer, at a tenth of its price, and leave to ``judge`` whatever they are not sure of: an
-unknown fact, a value that the plan or another fact gives.
+unknown fact, a value that the plan gives.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ __all__ = ["Test", "quiet", "surely"]
 
 Test: TypeAlias = Callable[[Subject, Mapping[str, Any]], bool]
 """Takes a subject and the parameters of a policy. True is an answer, False is none."""
+_Right: TypeAlias = Callable[[Subject, Mapping[str, Any]], Any]
+"""Gives the right side of a comparison for a subject and the parameters; raises LookupError where it is unknown."""
 
 
 def quiet(where: Condition | None, require: Condition | None) -> Test:
@@ -63,7 +65,9 @@ def _some(tests: Iterable[Test]) -> Test:
 def _leaf(leaf: Leaf, truth: bool) -> Test:
     fact, comparison, right = leaf
     if right.kind == "parameter":
-        return _compared_with_parameter(leaf, truth)
+        return _compared_with(leaf, truth, _parameter(right.value, fact))
+    if right.kind == "fact":
+        return _compared_with(leaf, truth, _other(right.value))
     if right.kind != "literal":
         return _unsure
     if type(right.value) is bool:
@@ -130,18 +134,31 @@ def _compared(leaf: Leaf, truth: bool) -> Test:
 _LATER = object()
 
 
-def _compared_with_parameter(leaf: Leaf, truth: bool) -> Test:
+def _compared_with(leaf: Leaf, truth: bool, right: _Right) -> Test:
     fact = leaf.fact
     compare = COMPARISONS[leaf.comparison]
-    name = leaf.right.value
 
     def test(subject: Subject, parameters: Mapping[str, Any]) -> bool:
         known = subject.cache.get(fact) or evaluate(subject, fact)
-        if type(known) is not Known or name not in parameters:
+        if type(known) is not Known:
             return False
         try:
-            return compare(known.value, to_unit(parameters[name], unit_of(fact))) is truth
-        except TypeError:
+            return compare(known.value, right(subject, parameters)) is truth
+        except (TypeError, LookupError):
             return False
 
     return test
+
+
+def _parameter(name: str, fact: str) -> _Right:
+    return lambda _, parameters: to_unit(parameters[name], unit_of(fact))
+
+
+def _other(name: str) -> _Right:
+    def value(subject: Subject, _: Mapping[str, Any]) -> Any:
+        known = evaluate(subject, name)
+        if type(known) is not Known:
+            raise LookupError(name)
+        return known.value
+
+    return value
