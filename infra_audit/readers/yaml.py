@@ -23,13 +23,11 @@ with compiled_late():  # libyaml reads: what the reader in Python would need is 
     from yaml import CLoader
     from yaml.events import (
         AliasEvent,
-        DocumentEndEvent,
         DocumentStartEvent,
         MappingEndEvent,
         MappingStartEvent,
         ScalarEvent,
         SequenceEndEvent,
-        SequenceStartEvent,
         StreamEndEvent,
     )
 
@@ -118,29 +116,13 @@ def looks_like_template(text: str) -> bool:
 _TEMPLATE = Pattern(r"""^(?:[^"'#\n]*[\s:])?(?:\{\{|\{%)""", re.MULTILINE, hints=("{{", "{%"))
 
 
-class _Frame:
-    """A collection that is being read."""
-
-    __slots__ = ("anchor", "children", "closing", "key", "merges", "size", "span_from", "spans", "tag")
-
-    def __init__(self, children: Any, start: Any, tag: str, anchor: str | None) -> None:
-        self.children = children
-        self.span_from = start
-        self.tag = tag
-        self.anchor = anchor
-        self.key: tuple[str, Span] | None = None
-        self.spans: dict[str, Span] = {}
-        self.merges: list[tuple[Span, Node]] = []
-        self.size = 1
-        self.closing: Any = start
-
-
 class _Builder:
     def __init__(self, source: Source) -> None:
         self.source = source
         text = source.text
         self.by_index = any(mark in text for mark in _EXOTIC_BREAKS) or text.count("\r") != text.count("\r\n")
         self.lines = text.count("\n") + 1
+        self.get_event: Callable[[], Any] = CLoader(text).get_event
         self.issues: list[Issue] = []
         self.anchors: dict[str, Node | None] = {}
         self.sizes: dict[str, int] = {}
@@ -176,64 +158,112 @@ class _Builder:
         return Span._make((self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
 
     def _documents(self) -> list[YamlDocument]:
-        parser = CLoader(self.source.text)
         found: list[YamlDocument] = []
-        stack: list[_Frame] = []
-        get_event: Callable[[], Any] = parser.get_event
-        while True:
-            event = get_event()
-            kind = event.__class__
-            if kind is ScalarEvent:
-                frame = stack[-1] if stack else None
-                if frame is not None and frame.key is None and type(frame.children) is dict:
-                    self._take_key(frame, event)
-                    continue
-                self._take(stack, self._scalar(event), 1, event.anchor)
-            elif kind is MappingStartEvent or kind is SequenceStartEvent:
-                if len(stack) >= MAX_DEPTH:
-                    raise self._error(_TOO_DEEP, self._span(event.start_mark, event.end_mark))
-                if stack and type(stack[-1].children) is dict and stack[-1].key is None:
-                    raise self._error("a mapping key must be a string", self._span(event.start_mark, event.end_mark))
-                if event.anchor:
-                    self.anchors[event.anchor] = None
-                children: Any = {} if kind is MappingStartEvent else []
-                stack.append(_Frame(children, event.start_mark, self._tag(event.tag), event.anchor))
-            elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                frame = stack.pop()
-                node, size = self._close(frame, event)
-                self._take(stack, node, size, frame.anchor)
-            elif kind is AliasEvent:
-                self._alias(stack, event)
-            elif kind is DocumentStartEvent:
-                self.issues, self.anchors, self.sizes, self.root = [], {}, {}, None
-            elif kind is DocumentEndEvent:
-                root: Node | None = self.root
+        while (kind := self.get_event().__class__) is not StreamEndEvent:
+            if kind is DocumentStartEvent:
+                self.issues, self.anchors, self.sizes = [], {}, {}
+                root: Node | None = self._value(self.get_event(), 0)[0]
                 if root is not None and root.value is None and not root.tag:
                     root = None
                 found.append(YamlDocument(root, self.issues))
-            elif kind is StreamEndEvent:
-                return found
+        return found
 
-    root: Node | None = None
+    def _value(self, event: Any, depth: int) -> tuple[Node, int]:
+        """What an event begins, ``depth`` collections deep, and the number of nodes in it."""
+        kind = event.__class__
+        if kind is ScalarEvent:
+            return self._scalar(event), 1
+        if kind is AliasEvent:
+            span = self._span(event.start_mark, event.end_mark)
+            target = self._target(event.anchor, span)
+            hop = Hop("alias", f"*{event.anchor}", span)
+            return target.with_key(None).with_hops(hop), self.sizes[event.anchor]
+        self._refuse_depth(event, depth)
+        anchor = event.anchor
+        if anchor:
+            self.anchors[anchor] = None
+        node, size = (self._mapping if kind is MappingStartEvent else self._sequence)(event, depth + 1)
+        if anchor:
+            self.anchors[anchor] = node
+            self.sizes[anchor] = size
+        return node, size
+
+    def _mapping(self, start: Any, depth: int) -> tuple[Node, int]:
+        get_event = self.get_event
+        children: dict[str, Node] = {}
+        keys: dict[str, Span] = {}
+        merges: list[tuple[Span, Node]] = []
+        last: Node | None = None
+        size = 1
+        while (event := get_event()).__class__ is not MappingEndEvent:
+            key, span = self._key(event, keys, depth)
+            event = get_event()
+            if event.__class__ is ScalarEvent:
+                node = self._scalar(event)
+                size += 1
+            else:
+                node, inner = self._value(event, depth)
+                size += inner
+            if size > MAX_EXPANDED:
+                raise self._expanded(node)
+            if key == "<<" and (span.end_column - span.column) == 2:
+                merges.append((span, node))
+                continue
+            node.key = span
+            children[key] = last = node
+        span = self._closed(start, event, last)
+        if merges:
+            children = self._merged(children, merges)
+        return Node(children, span, None, (), self._tag(start.tag)), size
+
+    def _sequence(self, start: Any, depth: int) -> tuple[Node, int]:
+        children: list[Node] = []
+        size = 1
+        while (event := self.get_event()).__class__ is not SequenceEndEvent:
+            node, inner = self._value(event, depth)
+            children.append(node)
+            size += inner
+            if size > MAX_EXPANDED:
+                raise self._expanded(node)
+        span = self._closed(start, event, children[-1] if children else None)
+        return Node(children, span, None, (), self._tag(start.tag)), size
+
+    def _refuse_depth(self, event: Any, depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            raise self._error(_TOO_DEEP, self._span(event.start_mark, event.end_mark))
+
+    def _expanded(self, node: Node) -> ReadError:
+        return self._error(f"aliases expand this to more than {MAX_EXPANDED} values", node.span)
+
+    def _closed(self, start: Any, end: Any, last: Node | None) -> Span:
+        """The span of a collection from its first event to its end, which a block has where its last value ends."""
+        if end.start_mark.index != end.end_mark.index:  # a flow collection ends with its bracket
+            return self._span(start.start_mark, end.end_mark)
+        span = self._span(start.start_mark, start.start_mark)
+        if last is None:
+            return span
+        until = last.hops[-1].span if last.hops else last.span  # an alias ends where it is written
+        assert until is not None
+        return Span._make((self.source, span.line, span.column, until.end_line, until.end_column))
 
     def _tag(self, tag: str | None) -> str:
         return tag if tag in _COMPOSE_TAGS else ""
 
     def _scalar(self, event: Any) -> Node:
         text = event.value
-        start = event.start_mark
-        span = self._span(start, event.end_mark)
+        span = self._span(event.start_mark, event.end_mark)
         tag = event.tag
         if tag is None or tag == "!":
             plain = event.implicit[0]
-            if not plain:
-                return Node(text, span)
-            value = resolve_plain(text)
+            node = Node(resolve_plain(text) if plain else text, span, None, (), "", plain)
         elif tag.startswith(_STANDARD) and tag != _STANDARD + "str":
-            value, plain = self._tagged(tag.removeprefix(_STANDARD), text, span), True
+            node = Node(self._tagged(tag.removeprefix(_STANDARD), text, span), span, None, (), "", True)
         else:
-            return Node(text, span, tag=self._tag(tag))
-        return Node(value, span, plain=plain)
+            node = Node(text, span, None, (), self._tag(tag))
+        if event.anchor:
+            self.anchors[event.anchor] = node
+            self.sizes[event.anchor] = 1
+        return node
 
     def _tagged(self, tag: str, text: str, span: Span) -> Scalar:
         """The value of a scalar that has one of YAML's own tags. Raises where it is none of that kind."""
@@ -243,81 +273,44 @@ class _Builder:
             raise self._error(f"{text!r} is no value of the tag !!{tag}", span)
         return value
 
-    def _take_key(self, frame: _Frame, event: Any) -> None:
-        text = event.value
+    def _key(self, event: Any, keys: dict[str, Span], depth: int) -> tuple[str, Span]:
+        """A key of a mapping that has ``keys`` already, to which it is added."""
+        kind = event.__class__
         span = self._span(event.start_mark, event.end_mark)
-        if event.implicit[0] and event.tag is None and text != "<<":
-            value = resolve_plain(text)
-            if type(value) is not str:
-                shown = text or "null"
-                self.issues.append(Issue("key-type", f"the key {shown} is no string: quote it", span))
-        if text in frame.spans:
-            first = frame.spans[text]
-            message = f"the key {text} is given twice; the first is in line {first.line}"
-            self.issues.append(Issue("duplicate-key", message, span, first))
-        frame.spans[text] = span
-        frame.key = (text, span)
-        if event.anchor:
-            self.anchors[event.anchor] = Node(text, span)
-            self.sizes[event.anchor] = 1
-
-    def _take(self, stack: list[_Frame], node: Node, size: int, anchor: str | None) -> None:
-        if anchor:
-            self.anchors[anchor] = node
-            self.sizes[anchor] = size
-        if not stack:
-            self.root = node
-            return
-        frame = stack[-1]
-        frame.size += size
-        if frame.size > MAX_EXPANDED:
-            raise self._error(f"aliases expand this to more than {MAX_EXPANDED} values", node.span)
-        if type(frame.children) is list:
-            frame.children.append(node)
-            return
-        assert frame.key is not None
-        text, span = frame.key
-        frame.key = None
-        if text == "<<" and (span.end_column - span.column) == 2:
-            frame.merges.append((span, node))
-            return
-        node.key = span
-        frame.children[text] = node
-
-    def _alias(self, stack: list[_Frame], event: Any) -> None:
-        span = self._span(event.start_mark, event.end_mark)
-        name = event.anchor
-        if name not in self.anchors:
-            raise self._error(f"alias *{name} has no anchor before it", span)
-        target = self.anchors[name]
-        if target is None:
-            raise self._error(f"anchor &{name} contains itself", span)
-        frame = stack[-1] if stack else None
-        if frame is not None and frame.key is None and type(frame.children) is dict:
-            if type(target.value) is not str:
+        if kind is ScalarEvent:
+            text: str = event.value
+            if event.implicit[0] and event.tag is None and text != "<<" and type(resolve_plain(text)) is not str:
+                self.issues.append(Issue("key-type", f"the key {text or 'null'} is no string: quote it", span))
+            if text in keys:
+                first = keys[text]
+                message = f"the key {text} is given twice; the first is in line {first.line}"
+                self.issues.append(Issue("duplicate-key", message, span, first))
+            if event.anchor:
+                self.anchors[event.anchor] = Node(text, span)
+                self.sizes[event.anchor] = 1
+        elif kind is AliasEvent:
+            text = self._target(event.anchor, span).value
+            if type(text) is not str:
                 raise self._error("a mapping key must be a string", span)
-            frame.key = (target.value, span)
-            frame.spans[target.value] = span
-            return
-        self._take(stack, target.with_key(None).with_hops(Hop("alias", f"*{name}", span)), self.sizes[name], None)
-
-    def _close(self, frame: _Frame, event: Any) -> tuple[Node, int]:
-        children = frame.children
-        if event.start_mark.index != event.end_mark.index:  # a flow collection ends with its bracket
-            span = self._span(frame.span_from, event.end_mark)
         else:
-            span = self._span(frame.span_from, frame.span_from)
-            last = max((_end(child) for child in _values(children)), default=None)
-            if last is not None and last > (span.line, span.column):
-                span = Span(self.source, span.line, span.column, *last)
-        if frame.merges:
-            children = self._merge(frame)
-        return Node(children, span, tag=frame.tag), frame.size
+            self._refuse_depth(event, depth)
+            raise self._error("a mapping key must be a string", span)
+        keys[text] = span
+        return text, span
 
-    def _merge(self, frame: _Frame) -> dict[str, Node]:
-        """Fill in what merge keys bring: written keys win, then the earlier of several sources."""
-        merged: dict[str, Node] = dict(frame.children)
-        for span, node in frame.merges:
+    def _target(self, anchor: str, span: Span) -> Node:
+        """What an alias stands for."""
+        if anchor not in self.anchors:
+            raise self._error(f"alias *{anchor} has no anchor before it", span)
+        target = self.anchors[anchor]
+        if target is None:
+            raise self._error(f"anchor &{anchor} contains itself", span)
+        return target
+
+    def _merged(self, written: dict[str, Node], merges: list[tuple[Span, Node]]) -> dict[str, Node]:
+        """What merge keys bring filled in: written keys win, then the earlier of several sources."""
+        merged = dict(written)
+        for span, node in merges:
             sources = node.value if type(node.value) is list else [node]
             for origin in sources:
                 if type(origin.value) is not dict:
@@ -326,13 +319,3 @@ class _Builder:
                     if key not in merged:
                         merged[key] = child.with_hops(Hop("merge key", "<<", span))
         return merged
-
-
-def _values(children: Any) -> Any:
-    return children.values() if type(children) is dict else children
-
-
-def _end(node: Node) -> tuple[int, int]:
-    alias = next((hop.span for hop in reversed(node.hops) if hop.kind == "alias"), None)
-    span = alias or node.span
-    return span.end_line, span.end_column
