@@ -100,7 +100,9 @@ def _write(names: Sequence[str], layers: Mapping[str, Sequence[Path]], out: IO[b
 
 def _config(name: str, layers: Sequence[str]) -> dict[str, Any]:
     config = _DEFAULTS | _IMAGES.get(_product(name), _APPLICATION)
-    sets = {key: {name: {} for name in config[key]} for key in ("Volumes", "ExposedPorts") if key in config}
+    sets: dict[str, Any] = {
+        key: {name: {} for name in config[key]} for key in ("Volumes", "ExposedPorts") if key in config
+    }
     return {
         "architecture": "amd64",
         "os": "linux",
