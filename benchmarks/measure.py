@@ -1,10 +1,15 @@
-"""Runs commands by turns and says what each of them took, as a whole process with its children."""
+"""Runs commands by turns and says what each of them took, as a whole process with its children.
+
+A process begins with the memory of the one that starts it, and that counts into its peak. So a small process starts
+them: this file as a program, which reads a command in each line and answers what it took.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -23,17 +28,24 @@ class Run(NamedTuple):
 def measure(commands: Mapping[str, Sequence[str]], cwd: str, runs: int, env: Mapping[str, str]) -> dict[str, list[Run]]:
     """Every run of each command but the first, which fills caches. A busy machine slows all of them."""
     measured: dict[str, list[Run]] = {name: [] for name in commands}
-    for turn in range(runs + 1):
-        for name, command in commands.items():
-            run = _run(command, cwd, env)
-            if turn:
-                measured[name].append(run)
+    starter = [sys.executable, "-I", "-S", __file__]
+    with subprocess.Popen(starter, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as small:
+        assert small.stdin is not None
+        assert small.stdout is not None
+        for turn in range(runs + 1):
+            for name, command in commands.items():
+                small.stdin.write(f"{json.dumps(command)}\n")
+                small.stdin.flush()
+                run = Run(*json.loads(small.stdout.readline()))
+                if turn:
+                    measured[name].append(run)
+        small.stdin.close()
     return measured
 
 
-def _run(command: Sequence[str], cwd: str, env: Mapping[str, str]) -> Run:
+def _run(command: Sequence[str]) -> Run:
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -54,4 +66,11 @@ def table(title: str, measured: Mapping[str, Sequence[Run]], against: str) -> It
 
 
 def _medians(runs: Sequence[Run]) -> Run:
+    import statistics  # which the small process does without
+
     return Run(*(statistics.median(values) for values in zip(*runs, strict=True)))
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(_run(json.loads(line))), flush=True)
