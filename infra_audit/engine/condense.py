@@ -68,7 +68,8 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
     deployment = whole.deployment
     names = list(dict.fromkeys(finding.subject.name for finding in group))
     kinds = policy.subject.replace("_", " ") + "s"
-    message = Counter(_without_subject(finding) for finding in group).most_common(1)[0][0]
+    messages = Counter(map(_without_subject, group))
+    message = max(messages, key=messages.__getitem__)
     if whole is not deployment.root:
         names = [name.removeprefix(f"{whole.name}/") for name in names]
     beside = policy.subject in FINDERS  # what is not in the Compose files has no section there

@@ -32,13 +32,16 @@ _WORDS: Mapping[str, Scalar] = {
     ".NAN": float("nan"),
 } | {sign + word: float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
 
-_MAYBE_NUMBER = frozenset("+-.0123456789")
+_DIGITS = "0123456789"
+_FIRST = frozenset("+-." + _DIGITS)
+_AFTER_SIGN = frozenset("._" + _DIGITS)
+_LAST = frozenset("._Z" + _DIGITS + "abcdefABCDEF")
+"""What numbers and dates begin and end with: not 512M, 30s and -f, of which Compose files are full."""
 _INTEGER = Pattern(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))\Z")
 _FLOAT = Pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _TIMESTAMP = Pattern(
     r"[0-9]{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12][0-9]|3[01])"
-    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z",
-    hints=("-",),
+    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
 )
 _INTEGER_BITS = 64
 _SURELY_SMALL = 18
@@ -68,11 +71,11 @@ def resolve_plain(text: str) -> Scalar:
     """The value of an unquoted, untagged scalar."""
     if text in _WORDS:
         return _WORDS[text]
-    if text[0] not in _MAYBE_NUMBER:
+    if text[0] not in _FIRST or text[-1] not in _LAST or (text[0] in "+-" and text[1:2] not in _AFTER_SIGN):
         return text
     if text.isdecimal() and text.isascii() and len(text) < _SURELY_SMALL and (text[0] != "0" or text == "0"):
         return int(text)
-    if _TIMESTAMP.match(text):
+    if text[4:5] == "-" and _TIMESTAMP.match(text):
         return Timestamp(text)
     digits = text.replace("_", "")
     match = _INTEGER.match(digits)
