@@ -63,9 +63,10 @@ SUBJECTS: tuple[str, ...] = get_args(SubjectKind)
 COMPILED = "compiled.json"
 """Name of the compiled policies; beside the policies of a wheel, in ``.cache`` of a checkout."""
 
-_FORMAT = 2
-_PROSE = frozenset(("why", "references", "cis", "examples"))
-_CHECK_KEYS = ("where", "require", "severity", "message", "fix", "edit")
+_FORMAT = 3
+_NOTHING = {"where": None, "require": None, "message": "", "fix": "", "edit": None}
+"""What stands for each key that a check leaves out."""
+_CHECK_KEYS = ("severity", "also", *_NOTHING)
 
 
 class Check(NamedTuple):
@@ -115,8 +116,8 @@ class Checks:
 
     def __iter__(self) -> Iterator[Check]:
         if self._read is None:
-            first = {key: self._policy.get(key) for key in _CHECK_KEYS}
-            others = ({**first, "edit": None, **part} for part in self._policy.get("also") or ())
+            first = {**_NOTHING, **self._policy}
+            others = [{**first, "edit": None, **part} for part in self._policy.get("also") or ()]
             self._read = tuple(map(_check, (first, *others)))
         return iter(self._read)
 
@@ -140,19 +141,15 @@ class Policy(NamedTuple):
     file: str = ""
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], *, pack: str, family: str, file: str, proven: bool = False) -> Policy:
-        """A policy from plain data; raises ConfigError where it does not say what it must.
-
-        ``proven``: the data were read as a policy before, so that its checks may wait.
-        """
+    def of(cls, data: Mapping[str, Any], *, pack: str, family: str, file: str) -> Policy:
+        """A policy from plain data; raises ConfigError where it does not say what it must."""
         try:
-            checks = Checks(data)
             return cls(
                 data["id"],
                 data["title"],
                 Severity[data["severity"]],
                 data["subject"],
-                checks if proven else tuple(checks),
+                tuple(Checks(data)),
                 data.get("parameters") or {},
                 bool(data.get("fold")),
                 data.get("enabled", True),
@@ -243,16 +240,8 @@ def shipped(folder: str | None = None) -> Shipped:
     folder = folder or resources.policies_folder()
     data = _packaged(folder) or _cached(folder)
     expect(data["facts"])
-    policies = {
-        entry["id"]: Policy.of(
-            entry,
-            pack=entry["pack"],
-            family=entry["family"],
-            file=os.path.join(folder, entry["file"]),
-            proven=True,
-        )
-        for entry in data["policies"]
-    }
+    below = os.path.join(folder, "")
+    policies = {row[0]: _policy(row, below) for row in data["policies"]}
     plans = {
         entry["data"]["plan"]: Plan.of(entry["data"], file=os.path.join(folder, entry["file"]))
         for entry in data["plans"]
@@ -270,54 +259,76 @@ def compile_folder(folder: str) -> str:
     return _compile(folder, _listing(folder))
 
 
-class _Entry(NamedTuple):
-    path: str
-    size: int
-    time: int
-
-
-def _listing(folder: str) -> list[_Entry]:
-    """Every file below a folder that the compiled policies come from, with what tells that it changed, by path."""
-    found = []
+def _listing(folder: str) -> dict[str, str]:
+    """Every file below a folder that the compiled policies come from, by path, with what tells that it changed."""
+    found = {}
     waiting = [""]
     while waiting:
         inside = waiting.pop()
         with os.scandir(os.path.join(folder, inside)) as entries:
             for entry in entries:
-                path = f"{inside}/{entry.name}" if inside else entry.name
-                if entry.name.startswith("."):
+                name = entry.name
+                if name.startswith("."):
                     continue
-                if entry.is_dir():
-                    waiting.append(path)
-                elif entry.name.endswith((".yaml", ".yml", ".py")):
+                if name.endswith((".yaml", ".yml", ".py")):
                     status = entry.stat()
-                    found.append(_Entry(path, status.st_size, status.st_mtime_ns))
-    return sorted(found)
+                    found[inside + name] = f"{status.st_size} {status.st_mtime_ns}"
+                elif entry.is_dir():
+                    waiting.append(f"{inside}{name}/")
+    return {path: found[path] for path in sorted(found)}
 
 
-def _compile(folder: str, listing: Iterable[_Entry]) -> str:
+def _compile(folder: str, listing: Iterable[str]) -> str:
     policies = []
     plans = []
     seen: dict[str, str] = {}
-    for entry in listing:
-        path = os.path.join(folder, entry.path)
+    for file in listing:
+        path = os.path.join(folder, file)
         data = _read(path)
-        parts = entry.path.split("/")
+        parts = file.split("/")
         if parts[0] == "plans":
-            plans.append({"file": entry.path, "data": data})
+            plans.append({"file": file, "data": data})
             continue
         if len(parts) != 3 or parts[0] not in PACKS:
             raise ConfigError("a shipped policy lies in PACK/FAMILY/ID.yaml", file=path)
         policy = Policy.of(data, pack=parts[0], family=parts[1], file=path)
         if policy.id in seen:
             raise ConfigError(f"the policy {policy.id} is also in {seen[policy.id]}", file=path)
-        seen[policy.id] = entry.path
-        kept = {key: value for key, value in data.items() if key not in _PROSE}
-        policies.append({**kept, "pack": parts[0], "family": parts[1], "file": entry.path})
+        seen[policy.id] = file
+        policies.append(_row(policy._replace(file=file), data))
     from infra_audit.facts.index import index
 
     data = {"format": _FORMAT, "facts": index(), "policies": policies, "plans": plans}
     return json.dumps(data, separators=(",", ":"))
+
+
+def _row(policy: Policy, data: Mapping[str, Any]) -> list[Any]:
+    """A policy as the compiled file holds it: its fields in their order, its checks as they are written."""
+    checks = {key: data[key] for key in _CHECK_KEYS if key in data}
+    return [checks if key == "checks" else value for key, value in policy._asdict().items()]
+
+
+def _policy(row: Iterable[Any], below: str) -> Policy:
+    """A policy of the compiled file, whose checks may wait: they were read when it was compiled."""
+    name, title, severity, subject, checks, parameters, fold, enabled, live, unless, pack, family, file = row
+    return Policy(
+        name,
+        title,
+        _SEVERITIES[severity],
+        subject,
+        Checks(checks),
+        parameters,
+        fold,
+        enabled,
+        live,
+        tuple(unless),
+        pack,
+        family,
+        below + file,
+    )
+
+
+_SEVERITIES = {severity.value: severity for severity in Severity}
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -337,8 +348,7 @@ def _packaged(folder: str) -> Any:
 
 def _cached(folder: str) -> Any:
     listing = _listing(folder)
-    files = (f"{path} {size} {time}" for path, size, time in (*listing, *_listing(FOLDER)))
-    key = "\n".join((__version__, *MODULES, *files))
+    key = "\n".join((__version__, *MODULES, *listing, *listing.values(), *_listing(FOLDER).values()))
     for cache in _caches(folder):
         data = _load(os.path.join(cache, COMPILED))
         if data is not None and data.get("key") == key:
