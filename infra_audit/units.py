@@ -1,12 +1,13 @@
-"""Sizes, CPU counts and durations as Compose writes them, and the shell's way to split words.
+"""Sizes, fractions and durations as Compose writes them, and the shell's way to split words.
 
 Sources: github.com/docker/go-units (sizes), Go's time.ParseDuration, POSIX shell quoting.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
+
+from infra_audit.patterns import Pattern
 
 __all__ = [
     "exact_bytes",
@@ -14,27 +15,37 @@ __all__ = [
     "format_duration",
     "parse_bytes",
     "parse_duration",
+    "parse_float",
     "split_words",
 ]
 
-_SIZE = re.compile(r"([0-9.eE+_-]*[0-9.]) ?([kmgtpKMGTP]?)([iI]?[bB])?")
+_SIZE = Pattern(r"([0-9.eE+_-]*[0-9.]) ?([kmgtpKMGTP]?)([iI]?[bB])?")
+_TOO_LARGE = float("inf")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 @lru_cache(maxsize=4096)
 def parse_bytes(text: str) -> int | None:
     """A size in bytes, or None where the text is none. All suffixes are binary: 1kb = 1k = 1KiB = 1024."""
+    if _is_plain(text) and text[-1].lower() in _POWERS:
+        return int(text[:-1]) << 10 * _POWERS[text[-1].lower()]
     match = _SIZE.fullmatch(text)
     if match is None:
         return None
     number, suffix, tail = match.groups()
     if tail and tail.lower() == "ib" and not suffix:
         return None
-    try:
-        size = float(number)
-    except ValueError:
-        return None
-    return None if size < 0 else int(size * 1024 ** _POWERS[suffix.lower()])
+    size = parse_float(number)
+    return None if size is None or size < 0 or size == _TOO_LARGE else int(size * 1024 ** _POWERS[suffix.lower()])
+
+
+def _is_plain(text: str) -> bool:
+    """True for a few digits and a letter, such as 512M and 30s: what nearly every file has."""
+    return 1 < len(text) < _EXACT and text.isascii() and text[:-1].isdecimal()
+
+
+_EXACT = 15
+"""Numbers of fewer digits have no rounding."""
 
 
 def format_bytes(size: float) -> str:
@@ -46,7 +57,7 @@ def format_bytes(size: float) -> str:
     return f"{size:g} B"
 
 
-_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµμ]+)")
+_DURATION_PART = Pattern(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµμ]+)")
 _NANOSECONDS = {
     "ns": 1,
     "us": 1_000,
@@ -59,7 +70,8 @@ _NANOSECONDS = {
     "d": 86_400 * 10**9,
     "w": 604_800 * 10**9,
 }
-
+_LONGEST = 2**63
+"""About 292 years: more nanoseconds than Go has numbers for, it refuses."""
 
 _WRITTEN = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
@@ -78,6 +90,9 @@ def exact_bytes(number: float) -> str | int:
 def parse_duration(text: str) -> int | None:
     """A duration in nanoseconds, or None where the text is none; a unit is required, "0" apart."""
     text = text.strip()
+    if _is_plain(text) and text[-1] in _NANOSECONDS:
+        nanoseconds = int(text[:-1]) * _NANOSECONDS[text[-1]]
+        return nanoseconds if nanoseconds <= _LONGEST else None
     sign = 1
     if text[:1] in "+-" and text:
         sign = -1 if text[0] == "-" else 1
@@ -92,7 +107,20 @@ def parse_duration(text: str) -> int | None:
             return None
         total += float(match[1]) * _NANOSECONDS[match[2]]
         at = match.end()
-    return sign * round(total) if at else None
+    return sign * round(total) if at and total <= _LONGEST else None
+
+
+def parse_float(text: str) -> float | None:
+    """A fraction in decimal digits, which may be grouped (1_000.5)."""
+    if not text.isascii() or text[:1].isspace() or text[-1:] not in _LAST_OF_FRACTION:
+        return None  # Python alone would read it, such as " 1", "1 ", "nan" and "inf"
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_LAST_OF_FRACTION = frozenset("0123456789.")
 
 
 def format_duration(nanoseconds: int) -> str:

@@ -12,10 +12,10 @@ ROOT = Path(__file__).parent.parent / "infra_audit"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 LAYERS = (
-    ("errors", "hints", "named", "spread"),
+    ("errors", "hints", "named", "patterns", "spread"),
     ("source",),
     ("tree",),
-    ("units", "finding", "patterns", "resources", "versioning"),
+    ("units", "finding", "resources", "versioning"),
     ("deployment", "secrets"),
     ("plan", "suppress", "baseline", "changes"),
     ("readers", "reports"),

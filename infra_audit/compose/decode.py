@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from infra_audit.compose.merge import unique
-from infra_audit.compose.numbers import as_integer, as_text, parse_float, parse_integer
+from infra_audit.compose.numbers import as_integer, as_text, parse_integer
 from infra_audit.compose.pieces import Invalid
 from infra_audit.compose.problems import Path, Problems, dotted
 from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
@@ -22,7 +22,7 @@ from infra_audit.hints import nearest
 from infra_audit.readers.scalars import Timestamp
 from infra_audit.source import Hop
 from infra_audit.tree import HOLE, Node
-from infra_audit.units import format_duration, parse_bytes, parse_duration
+from infra_audit.units import format_duration, parse_bytes, parse_duration, parse_float
 
 __all__ = ["decode", "expected"]
 

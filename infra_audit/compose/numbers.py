@@ -5,13 +5,8 @@ from __future__ import annotations
 import math
 import struct
 
-from infra_audit.patterns import Pattern
+__all__ = ["as_integer", "as_text", "parse_integer", "shortest_float32"]
 
-__all__ = ["as_integer", "as_text", "parse_float", "parse_integer", "shortest_float32"]
-
-_INTEGER = Pattern(r"[-+]?[0-9]+\Z")
-_DIGITS = r"[0-9](?:_?[0-9])*"
-_FLOAT = Pattern(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?\Z")
 _EXPONENT_FROM = 6
 """Go writes 1e+06 and above with an exponent, and likewise what is below 0.0001."""
 
@@ -49,11 +44,8 @@ def as_integer(value: int | float) -> int:
 
 
 def parse_integer(text: str) -> int | None:
-    return int(text) if _INTEGER.match(text) else None
-
-
-def parse_float(text: str) -> float | None:
-    return float(text) if _FLOAT.match(text) else None
+    digits = text[1:] if text.startswith(("+", "-")) else text
+    return int(text) if digits.isdecimal() and digits.isascii() else None
 
 
 def shortest_float32(value: float) -> float | int:

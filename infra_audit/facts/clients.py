@@ -64,11 +64,7 @@ class Account(NamedTuple):
 _URL_LOGIN = Pattern(r"://(?P<user>[^\s/:@\"']*)(?::(?P<password>[^\s@/\"']*))?@")
 _DSN_USER = Pattern(r"(?:\A|[\s;])(?:user|username|user id|uid)\s*=\s*(?P<user>[^\s;]+)", re.IGNORECASE)
 _DSN_PASSWORD = Pattern(r"(?:\A|[\s;])(?:password|pwd)\s*=\s*(?P<password>[^\s;]+)", re.IGNORECASE)
-_HOST_SUFFIX = Pattern(
-    r"(?:HOSTNAME|HOST|SERVER|ADDRESS|ADDR|URL|URI|ENDPOINT)\Z",
-    re.IGNORECASE,
-    hints=("host", "server", "addr", "url", "uri", "endpoint"),
-)
+_HOST_ENDINGS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "URL", "URI", "ENDPOINT")
 
 
 def clients_of(server: Subject) -> list[Connection]:
@@ -143,7 +139,8 @@ def _decoded(text: str) -> str:
 
 def _beside(client: Subject, key: str, product: str) -> tuple[str | None, str | None, Node | None]:
     """User and password that stand in variables of the same prefix, or of the product's own names."""
-    prefix = _HOST_SUFFIX.sub("", key)
+    ending = next((one for one in _HOST_ENDINGS if key.upper().endswith(one)), "")
+    prefix = key[: len(key) - len(ending)]
     variables = dict(environment_items(client))
     prefixes = list(dict.fromkeys((prefix, *_PREFIXES.get(product, ()))))
     user = next(

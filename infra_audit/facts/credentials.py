@@ -198,7 +198,8 @@ def url_passwords(text: str) -> Sequence[Part]:
     """Passwords in URLs (``scheme://user:password@host``) and connection strings (``password=…``), also variables."""
     if "@" not in text and "=" not in text:
         return ()
-    found = [Part(match["password"], *match.span("password")) for match in _URL.finditer(text)] if "@" in text else []
+    login = ":" in text[text.find("://") + 3 : max(text.rfind("@"), 0)]
+    found = [Part(match["password"], *match.span("password")) for match in _URL.finditer(text)] if login else []
     if "=" in text:
         found += [Part(match["password"], *match.span("password")) for match in _PAIR.finditer(text)]
     return found

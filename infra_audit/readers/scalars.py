@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from infra_audit.patterns import Pattern
 from infra_audit.tree import Scalar
+from infra_audit.units import parse_float
 
 __all__ = ["Timestamp", "as_rfc3339", "resolve_plain"]
 
@@ -38,7 +39,6 @@ _AFTER_SIGN = frozenset("._" + _DIGITS)
 _LAST = frozenset("._Z" + _DIGITS + "abcdefABCDEF")
 """What numbers and dates begin and end with: not 512M, 30s and -f, of which Compose files are full."""
 _INTEGER = Pattern(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))\Z")
-_FLOAT = Pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _TIMESTAMP = Pattern(
     r"[0-9]{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12][0-9]|3[01])"
     r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
@@ -78,7 +78,7 @@ def resolve_plain(text: str) -> Scalar:
     if text[4:5] == "-" and _TIMESTAMP.match(text):
         return Timestamp(text)
     digits = text.replace("_", "")
-    match = _INTEGER.match(digits)
+    match = None if "." in digits else _INTEGER.match(digits)
     if match:
         sign, hexadecimal, octal, binary, decimal = match.groups()
         for group, base in ((hexadecimal, 16), (octal, 8), (binary, 2), (decimal, 10)):
@@ -86,5 +86,5 @@ def resolve_plain(text: str) -> Scalar:
                 number = int(group, base)
                 if number < 2**_INTEGER_BITS:
                     return -number if sign == "-" else number
-    fraction = float(digits) if _FLOAT.match(digits) else _INFINITY
-    return text if abs(fraction) == _INFINITY else fraction  # too large a number stays text
+    fraction = parse_float(digits)
+    return text if fraction is None or abs(fraction) == _INFINITY else fraction  # too large a number stays text
