@@ -45,6 +45,7 @@ def test_what_a_deployment_does_not_have_is_not_imported(tmp_path: Path) -> None
     apart = ("redis", "redis_start", "grafana", "dashboards", "panels", "alertmanager")
     assert "infra_audit.facts.services" in modules
     assert not modules & {f"infra_audit.facts.{name}" for name in apart}
+    assert "locale" not in modules, "click was asked for a text in the user's language"
 
 
 def test_pyyaml_works_as_ever_for_others_in_the_process(tmp_path: Path) -> None:

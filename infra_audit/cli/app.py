@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
             return None
         command = cast("click.Command", importlib.import_module(f"infra_audit.cli.{cmd_name}").command)
         if all(param.name != "debug" for param in command.params):
-            command.params.append(_debug_option())
+            command.params += (_debug_option(), _help_option())
         return command
 
     def make_context(
@@ -110,6 +110,24 @@ def _debug_option() -> click.Option:
     )
 
 
+def _help_option() -> click.Option:
+    """--help as click makes it, whose own asks for its text in the user's language, which imports locale."""
+
+    def show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+    return click.Option(
+        ["-h", "--help"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show_help,
+        help="Show this message and exit.",
+    )
+
+
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         click.echo(f"infra-audit {__version__}")
@@ -119,7 +137,6 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(
     cls=LazyGroup,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 clean; 1 findings at or above --fail-on; 2 the job was not wholly done.",
 )
 @click.option(
@@ -134,7 +151,7 @@ def app() -> None:
     """Check that a Docker Compose deployment is what its team documented, before and after it runs."""
 
 
-app.params.append(_debug_option())
+app.params += (_debug_option(), _help_option())
 
 
 def run(args: list[str] | None = None) -> int:

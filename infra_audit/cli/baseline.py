@@ -11,7 +11,7 @@ from infra_audit.baseline import Baseline
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import BASELINE_NAME, find_baseline
 from infra_audit.cli.door import NOT_DONE, tell
-from infra_audit.cli.options import plan_option, request_options
+from infra_audit.cli.options import PATH, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.errors import UsageError
 from infra_audit.reports.terminal import count
@@ -21,7 +21,7 @@ __all__ = ["command"]
 
 
 @click.command("baseline", short_help=COMMANDS["baseline"])
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=PATH)
 @request_options()
 @plan_option
 @click.option("--update", is_flag=True, help="Only drop what is fixed; what is new stays to be reported.")
@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=str, readable=False),
+    type=PATH,
     metavar="FILE",
     help=f"The baseline. Default: the one that is found, else {BASELINE_NAME} here.",
 )

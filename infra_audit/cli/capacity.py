@@ -14,7 +14,7 @@ from infra_audit.audit import Request
 from infra_audit.capacity import Capacity, Pipeline, Share, Sum, as_data, capacity
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import the_deployment
-from infra_audit.cli.options import color_options, format_option, plan_option, request_options
+from infra_audit.cli.options import PATH, color_options, format_option, plan_option, request_options
 from infra_audit.cli.output import look_for, write
 from infra_audit.errors import UsageError
 from infra_audit.reports.terminal import Look, printable
@@ -31,7 +31,7 @@ _MAX_WORDS = 12
 
 
 @click.command("capacity", short_help=COMMANDS["capacity"])
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("path", required=False, type=PATH)
 @request_options()
 @plan_option
 @click.option("--host-cpus", type=click.FloatRange(0, min_open=True), metavar="N", help="CPUs of the host.")

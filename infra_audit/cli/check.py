@@ -8,7 +8,7 @@ from infra_audit.audit import Request, audit, deployments
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import find_baseline, folder_of
 from infra_audit.cli.door import NOT_DONE, tell
-from infra_audit.cli.options import plan_option, request_options
+from infra_audit.cli.options import PATH, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.cli.reporting import Wanted, emit, exit_code, report_options, tell_undone
 from infra_audit.errors import InfraAuditError, LeftOut, UsageError
@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 
 @click.command("check", short_help=COMMANDS["check"])
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=PATH)
 @request_options()
 @plan_option
 @click.option(

@@ -11,7 +11,7 @@ import click
 from infra_audit.audit import Request
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import the_deployment
-from infra_audit.cli.options import color_options, plan_option, request_options
+from infra_audit.cli.options import PATH, color_options, plan_option, request_options
 from infra_audit.cli.output import look_for, write
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.engine.policies import SUBJECTS
@@ -29,7 +29,7 @@ _MAX_EVIDENCE = 4
 
 @click.command("facts", short_help=COMMANDS["facts"])
 @click.argument("subject", required=False)
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("path", required=False, type=PATH)
 @request_options()
 @plan_option
 @color_options

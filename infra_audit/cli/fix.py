@@ -9,7 +9,7 @@ import click
 from infra_audit.audit import Request, audit
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.door import NOT_DONE, tell
-from infra_audit.cli.options import plan_option, request_options
+from infra_audit.cli.options import PATH, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.errors import UsageError
 from infra_audit.fixes.apply import Change, apply
@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("fix", short_help=COMMANDS["fix"])
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=str, readable=False))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=PATH)
 @request_options()
 @plan_option
 @click.option("--policy", "policies", multiple=True, metavar="ID", help="Only this policy (repeatable).")

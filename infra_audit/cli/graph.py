@@ -7,7 +7,7 @@ import click
 from infra_audit.audit import Request, audit
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import the_deployment
-from infra_audit.cli.options import format_option, plan_option, request_options
+from infra_audit.cli.options import PATH, format_option, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.errors import UsageError
 from infra_audit.graph import dot, graph, mermaid
@@ -16,15 +16,13 @@ __all__ = ["command"]
 
 
 @click.command("graph", short_help=COMMANDS["graph"])
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("path", required=False, type=PATH)
 @request_options()
 @plan_option
 @format_option("svg", "mermaid", "dot")
 @click.option("--monitoring", is_flag=True, help="Also who watches whom: scrapes, alerts, datasources.")
 @click.option("--findings/--no-findings", default=True, show_default=True, help="Colour services by their findings.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=str, readable=False), metavar="FILE", help="Write it to a file."
-)
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Write it to a file.")
 def command(
     path: str | None,
     request: Request,

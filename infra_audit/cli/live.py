@@ -10,7 +10,7 @@ import click
 
 from infra_audit.audit import Request, audit
 from infra_audit.cli.app import COMMANDS
-from infra_audit.cli.options import DURATION, engine_options, plan_option, request_options
+from infra_audit.cli.options import DURATION, PATH, engine_options, plan_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.cli.reporting import Wanted, emit, exit_code, report_options, tell_undone
 from infra_audit.errors import EngineError, InfraAuditError, UsageError
@@ -34,13 +34,13 @@ _CLEAR = "\x1b[H\x1b[2J"
 @engine_options
 @click.option(
     "--replay",
-    type=click.Path(path_type=str, readable=False),
+    type=PATH,
     metavar="FILE",
     help="Audit a saved snapshot; no engine is asked.",
 )
 @click.option(
     "--save",
-    type=click.Path(path_type=str, readable=False),
+    type=PATH,
     metavar="FILE",
     help="Also write the snapshot to a file, without secrets.",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,8 +13,12 @@ from infra_audit.audit import Request
 from infra_audit.named import NamedTuple
 from infra_audit.units import parse_duration
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 __all__ = [
     "DURATION",
+    "PATH",
     "Address",
     "color_options",
     "config_option",
@@ -27,11 +31,23 @@ __all__ = [
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FILE = click.Path(path_type=str, readable=False)
+
+class _Path(click.ParamType[str]):
+    """A path as it is written. click's own type asks for its name in the user's language, which imports locale."""
+
+    name = "path"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+PATH = _Path()
 
 config_option = click.option(
     "--config",
-    type=_FILE,
+    type=PATH,
     metavar="FILE",
     help="Configuration instead of the .infra-audit.yaml that is found from the checked path upwards.",
 )
@@ -74,12 +90,12 @@ def request_options(*, config: bool = True) -> Callable[[Callable[..., Any]], Ca
             "-f",
             "--file",
             multiple=True,
-            type=_FILE,
+            type=PATH,
             metavar="FILE",
             help="A Compose file, in merge order (repeatable).",
         ),
         click.option(
-            "--env-file", multiple=True, type=_FILE, metavar="FILE", help="An env file instead of .env (repeatable)."
+            "--env-file", multiple=True, type=PATH, metavar="FILE", help="An env file instead of .env (repeatable)."
         ),
         click.option(
             "--profile", multiple=True, metavar="NAME", help=f"An active profile (repeatable). Default: {default}."
@@ -88,7 +104,7 @@ def request_options(*, config: bool = True) -> Callable[[Callable[..., Any]], Ca
         click.option("-p", "--project-name", metavar="NAME", help="The project's name."),
         click.option(
             "--project-directory",
-            type=_FILE,
+            type=PATH,
             metavar="DIR",
             help="What relative paths start from. Default: the first file's folder.",
         ),
@@ -186,7 +202,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--no-exec", is_flag=True, help="Run nothing inside containers; only the postgres probe does.")
     @click.option(
         "--redis-password-file",
-        type=_FILE,
+        type=PATH,
         metavar="FILE",
         help="Holds the password for Redis. Default: what the container itself is given.",
     )

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from infra_audit.audit import Request
 from infra_audit.cli.app import COMMANDS
 from infra_audit.cli.choose import the_deployment, the_project
-from infra_audit.cli.options import Address, engine_address, request_options
+from infra_audit.cli.options import PATH, Address, engine_address, request_options
 from infra_audit.cli.output import write
 from infra_audit.draft import Draft, DraftRole, draft
 from infra_audit.errors import UsageError
@@ -33,17 +33,13 @@ What the whole must carry; a stage of the pipeline has an order and the rate of 
 
 
 @click.command("plan", short_help=COMMANDS["plan"])
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("path", required=False, type=PATH)
 @request_options()
 @click.option("--live", is_flag=True, help="From what runs: the project of -p, of this folder, or the only one.")
 @engine_address
-@click.option(
-    "--replay", type=click.Path(path_type=str, readable=False), metavar="FILE", help="With --live: a saved snapshot."
-)
+@click.option("--replay", type=PATH, metavar="FILE", help="With --live: a saved snapshot.")
 @click.option("--name", metavar="NAME", help="The plan's name. Default: the deployment's.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=str, readable=False), metavar="FILE", help="Write it to a file."
-)
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Write it to a file.")
 def command(
     path: str | None,
     request: Request,

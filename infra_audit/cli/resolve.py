@@ -11,7 +11,7 @@ import click
 
 from infra_audit.audit import Request
 from infra_audit.cli.app import COMMANDS
-from infra_audit.cli.options import format_option, request_options
+from infra_audit.cli.options import PATH, format_option, request_options
 from infra_audit.cli.output import write
 from infra_audit.compose import discover, load, usual
 from infra_audit.compose.canonical import canonical
@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 
 @click.command("resolve", short_help=COMMANDS["resolve"])
-@click.argument("path", required=False, type=click.Path(path_type=str, readable=False))
+@click.argument("path", required=False, type=PATH)
 @request_options(config=False)
 @format_option("json", "yaml")
 def command(path: str | None, request: Request, form: str) -> None:
