@@ -139,7 +139,7 @@ def is_planned_production(deployment: Subject) -> Fact[bool]:
     """True where an adopted plan judges a deployment whose files are called after production."""
     whole = deployment.deployment
     names = [os.path.basename(name) for name in (*whole.files, *whole.env_files)]
-    production = any(re.search(r"prod", name) for name in names)
+    production = any("prod" in name for name in names)
     return Known(production and whole.plan is not None and bool(whole.plan.adopted), deployment.node)
 
 

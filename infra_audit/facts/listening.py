@@ -40,10 +40,9 @@ _NETCAT = Pattern(rf"\b(?:nc|ncat|netcat)\b[^|;&]*?\s(?:{_LOCAL})\s+{_PORT}", hi
 
 
 _URL = Pattern(
-    rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?P<host>{_LOCAL}|\w[\w.\-]*)(?::{_PORT})?(?![\w.:]){_PATH}",
+    rf"(?P<scheme>https?)://(?:[^\s/@'\"]+@)?(?P<host>(?P<itself>{_LOCAL})|\w[\w.\-]*)(?::{_PORT})?(?![\w.:]){_PATH}",
     hints=("://",),
 )
-_SELF = Pattern(_LOCAL)
 _BARE = Pattern(rf"\b(?:curl|wget)\b[^|;&]*?\s['\"]?(?:{_LOCAL})(?::{_PORT})?(?![\w.:]){_PATH}", hints=("curl", "wget"))
 
 
@@ -62,9 +61,7 @@ def _asked(service: Subject) -> _Asked | None:
 
 def _matches(probe: Probe, names: Collection[str]) -> Iterator[_Asked]:
     for word in probe.words:
-        asked = (
-            match for match in _URL.finditer(word.text) if match["host"] in names or _SELF.fullmatch(match["host"])
-        )
+        asked = (match for match in _URL.finditer(word.text) if match["itself"] or match["host"] in names)
         if match := next(asked, None):
             port = match["port"] or {"http": "80", "https": "443"}[match["scheme"]]
             place = sub_span(word.place, *match.span()) if isinstance(word.place, Node) else word.place
