@@ -9,7 +9,8 @@ holding it stays readable: ``${DB_PASSWORD}``, ``POSTGRES_PASSWORD_FILE: /run/se
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 from infra_audit.named import NamedTuple
@@ -90,7 +91,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def is_secret_key(key: str) -> bool:
     """True where the value under a key of this name is a credential."""
     low = key.lower()
-    return any(hint in low for hint in _NAMED) and bool(_compiled(_NAME).search(key)) and not _is_harmless(key)
+    return _has_one(_NAMED, low) and bool(_compiled(_NAME).search(key)) and not _is_harmless(key)
+
+
+def _has_one(hints: Iterable[str], low: str) -> bool:
+    for hint in hints:  # noqa: SIM110 - a generator would cost more than the hints
+        if hint in low:
+            return True
+    return False
 
 
 def _is_harmless(key: str) -> bool:
@@ -107,8 +115,8 @@ def secret_ranges(line: str, before: str = "", *, prose: bool = False) -> list[t
     if before:
         found += _continued(line, before)
     low = line.lower()
-    for rule in _RULES if any(hint in low for hint in _HINTS) else ():
-        if (rule.prose or not prose) and any(hint in low for hint in rule.hints):
+    for rule in _RULES if _has_one(_HINTS, low) else ():
+        if (rule.prose or not prose) and _has_one(rule.hints, low):
             for match in _compiled(rule.pattern).finditer(line):
                 key = match.groupdict().get("key")
                 if key is None or not _is_harmless(key):
@@ -118,6 +126,7 @@ def secret_ranges(line: str, before: str = "", *, prose: bool = False) -> list[t
     return _joined(found)
 
 
+@lru_cache(maxsize=4096)
 def mask(text: str) -> str:
     """A message with each credential replaced by ``***``."""
     return "\n".join(_masked(line, "", prose=True) for line in text.split("\n"))
@@ -155,7 +164,7 @@ def _masked(line: str, before: str, *, prose: bool = False) -> str:
 
 def _continued(line: str, before: str) -> list[tuple[int, int]]:
     low = before.lower()
-    if "-a" not in low and not any(hint in low for hint in _NAMED):
+    if "-a" not in low and not _has_one(_NAMED, low):
         return []
     name = _compiled(_ENDS_WITH_NAME).search(before)
     if name is None or (name["key"] and _is_harmless(name["key"])):
