@@ -132,11 +132,34 @@ class PlanNetwork(NamedTuple):
         return None if value is None else int(value)
 
 
+class _Ways(NamedTuple):
+    """What leads to a role: labels, globs of names and of images, products; the roles in the plan's order."""
+
+    labels: tuple[tuple[str, str | None, Role], ...]
+    services: tuple[tuple[str, Role], ...]
+    images: tuple[tuple[str, Role], ...]
+    products: Mapping[str, Role]
+
+    @classmethod
+    def to(cls, roles: Collection[Role]) -> _Ways:
+        products: dict[str, Role] = {}
+        for role in roles:
+            for product in role.match.products:
+                products.setdefault(product, role)
+        return cls(
+            tuple((key, value, role) for role in roles for key, value in role.match.labels),
+            tuple((pattern, role) for role in roles for pattern in role.match.services),
+            tuple((pattern, role) for role in roles for pattern in role.match.images),
+            products,
+        )
+
+
 class Plan(NamedTuple):
     """The documented numbers of one system. ``values`` is the whole document, ``node`` the same with places."""
 
     name: str
     roles: Mapping[str, Role]
+    ways: _Ways
     networks: Mapping[str, PlanNetwork]
     values: Mapping[str, Any]
     file: str = ""
@@ -153,7 +176,7 @@ class Plan(NamedTuple):
             for role, values in _mappings(data.get("roles"))
         }
         networks = {network: PlanNetwork(network, values) for network, values in _mappings(data.get("networks"))}
-        return cls(name, roles, networks, data, file, node)
+        return cls(name, roles, _Ways.to(roles.values()), networks, data, file, node)
 
     @property
     def budget(self) -> Mapping[str, Any]:
@@ -283,29 +306,31 @@ def bind(
 
 def _role_of(service: Subject, plan: Plan, product_of: Callable[[Subject], str | None]) -> Role | None:
     """The role of a service: labels decide before names, names before images, images before products."""
-    roles = plan.roles.values()
+    ways = plan.ways
     labels = service.node.get("labels")
-    if labels is not None:
+    if labels is not None and ways.labels:
         have = {key: str(node.value) for key, node in labels.items()}
-        for role in roles:
-            if any(key in have and value in (None, have[key]) for key, value in role.match.labels):
+        for key, value, role in ways.labels:
+            if key in have and value in (None, have[key]):
                 return role
-    for role in roles:
-        if any(_fits(pattern, (service.name,)) for pattern in role.match.services):
-            return role
+    named = _first_fitting(ways.services, (service.name,))
+    if named is not None:
+        return named
     image = service.node.get("image")
     if image is not None and isinstance(image.value, str):
-        names = _image_names(image.value)
-        for role in roles:
-            if any(_fits(pattern, names) for pattern in role.match.images):
-                return role
+        imaged = _first_fitting(ways.images, _image_names(image.value))
+        if imaged is not None:
+            return imaged
     product = product_of(service)
-    return None if product is None else next((role for role in roles if product in role.match.products), None)
+    return None if product is None else ways.products.get(product)
 
 
-def _fits(pattern: str, names: Collection[str]) -> bool:
-    """True where a glob fits one of some names."""
-    return pattern in names or (not _GLOB.isdisjoint(pattern) and any(fnmatchcase(name, pattern) for name in names))
+def _first_fitting(roles: Iterable[tuple[str, Role]], names: Collection[str]) -> Role | None:
+    """The first role whose glob fits one of some names."""
+    for pattern, role in roles:
+        if pattern in names or (not _GLOB.isdisjoint(pattern) and any(fnmatchcase(name, pattern) for name in names)):
+            return role
+    return None
 
 
 _GLOB = frozenset("*?[")
