@@ -81,7 +81,8 @@ class Assembler:
                     merged = merge(merged, document, PROJECT, (), self.problems)
                 else:
                     merged = settle(document) if "!reset" in source.text else document
-                merged = complete(merged, PROJECT, (), self.problems) or merged
+                if self.problems.unfinished:
+                    merged = complete(merged, PROJECT, (), self.problems) or merged
                 includes = includes or root.get("include", 0) is not None
         nothing = merged is None or not (includes or merged.value.keys() - {"version", "include"})
         if merged is None or (nothing and not self.problems.refuses):

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from infra_audit.compose.leaves import text
 from infra_audit.compose.merge import unique
 from infra_audit.compose.numbers import as_integer, as_text, parse_integer
 from infra_audit.compose.pieces import Invalid
 from infra_audit.compose.problems import Path, Problems, dotted
-from infra_audit.compose.shape import Array, Free, Leaf, Object, Shape, Table
+from infra_audit.compose.shape import Array, Bounds, Free, Leaf, Object, Shape, Table
 from infra_audit.compose.short_forms import FORMS, LIST_FORMS, TABLE_FORMS
 from infra_audit.hints import nearest
 from infra_audit.readers.scalars import Timestamp
@@ -40,19 +41,13 @@ _FALSE = frozenset({"n", "no", "false", "off"})
 def decode(node: Node, shape: Shape, path: Path, problems: Problems) -> Node | None:
     """The canonical form of a value, or None where Compose refuses it (which is then in ``problems``)."""
     if node.tag == "!reset":
+        problems.unfinished = True
         return node  # whatever is written there does not count
     if node.value is None and not _takes_null(shape):
+        problems.unfinished = problems.unfinished or not shape.null
         return node  # may be harmless where an earlier file gives the value; ``complete`` looks again
-    if isinstance(shape, Leaf):
-        return _leaf(node, shape, path, problems)
-    if isinstance(shape, Free):
-        return node
     try:
-        if isinstance(shape, Object):
-            return _object(node, shape, path, problems)
-        if isinstance(shape, Table):
-            return _table(node, shape, path, problems)
-        return _array(node, shape, path, problems)
+        return _DECODERS[type(shape)](node, shape, path, problems)
     except Invalid as error:
         problems.late.append((error.span or node.place, path, error.message))
         return None
@@ -102,8 +97,12 @@ def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node |
         _wrong_type(node, shape, path, problems)
         return None
     children: dict[str, Node] = {}
+    fields = shape.fields
     for key, child in node.value.items():
-        field = shape.fields.get(key)
+        field = fields.get(key)
+        if field is text and _stays(child):
+            children[key] = child
+            continue
         if field is None:
             if key.startswith("x-") and shape.extensions:
                 children[key] = child
@@ -117,6 +116,8 @@ def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node |
         decoded = decode(child, field, (*path, key), problems)
         if decoded is not None:
             children[key] = decoded
+    for key in shape.required:
+        problems.unfinished = problems.unfinished or key not in children
     return node.with_value(children)
 
 
@@ -170,8 +171,9 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
         return None
     items: list[Node] = []
     seen: set[Any] = set()
+    inner = shape.item
     for index, child in enumerate(node.value):
-        decoded = decode(child, shape.item, (*path, index), problems)
+        decoded = child if inner is text and _stays(child) else decode(child, inner, (*path, index), problems)
         if decoded is None:
             continue
         if decoded.value is None:
@@ -189,19 +191,27 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
 # -- scalars --------------------------------------------------------------------------------------
 
 
+def _stays(node: Node) -> bool:
+    """True for a value, most often the one, that ``text`` takes as it is."""
+    return type(node.value) is str and not node.tag
+
+
 def _leaf(node: Node, leaf: Leaf, path: Path, problems: Problems) -> Node:
     """The scalar in its canonical form; unknown where Compose refuses it."""
     value = node.value
-    if type(value) is float and _is_integral(value, leaf):
+    kind = type(value)
+    if kind is float and _is_integral(value, leaf):
         value = value if leaf.cast == "size" else int(value)
-    elif type(value) not in leaf.types:
+    elif kind not in leaf.types:
         _wrong_type(node, leaf, path, problems)
         return _refused(node, path)
-    if type(value) is str and HOLE in value:
+    if kind is str and HOLE in value:
         return node
+    convert = _CASTS.get(leaf.cast)
     try:
-        cast = _CASTS[leaf.cast](value, node, path, problems)
-        _check_bounds(cast, value, leaf)
+        cast = value if convert is None else convert(value, node, path, problems)
+        if leaf.bounds is not None:
+            _check_bounds(cast, value, leaf, leaf.bounds)
     except Invalid as error:
         refused, message = _refused(node, path), f"{dotted(path)}: {error.message}"
         if leaf.cast in _LATE:
@@ -227,12 +237,12 @@ def _is_integral(value: float, leaf: Leaf) -> bool:
     return leaf.cast in _INTEGRAL and int in leaf.types and float not in leaf.types and value.is_integer()
 
 
-def _check_bounds(cast: Any, value: Any, leaf: Leaf) -> None:
-    if leaf.choices and cast not in leaf.choices:
-        raise Invalid(f"{cast!r} is none of {', '.join(sorted(leaf.choices))}")
-    if leaf.pattern and not re.search(leaf.pattern, str(cast)):
+def _check_bounds(cast: Any, value: Any, leaf: Leaf, bounds: Bounds) -> None:
+    if bounds.choices and cast not in bounds.choices:
+        raise Invalid(f"{cast!r} is none of {', '.join(sorted(bounds.choices))}")
+    if bounds.pattern and not re.search(bounds.pattern, str(cast)):
         raise Invalid(f"{cast!r} is not allowed here")
-    low, high = leaf.low, leaf.high
+    low, high = bounds.low, bounds.high
     number = cast if leaf.cast in ("integer", "fraction") else value
     if type(number) in (int, float) and ((low is not None and number < low) or (high is not None and number > high)):
         raise Invalid(f"{value} is out of range")
@@ -345,8 +355,6 @@ def _pair(value: Any, node: Node, path: Path, problems: Problems) -> str:
 
 
 _CASTS: dict[str, Callable[[Any, Node, Path, Problems], Any]] = {
-    "text": lambda value, *_: value,
-    "published": lambda value, *_: value,
     "option": lambda value, *_: as_text(value),
     "loose": lambda value, *_: None if value is None else as_text(value),
     "pair": _pair,
@@ -361,4 +369,13 @@ _CASTS: dict[str, Callable[[Any, Node, Path, Problems], Any]] = {
     "mode": _mode,
     "count": _count,
     "port_text": _port_text,
+}
+"""What casts do; "text" and "published" leave a value alone."""
+
+_DECODERS: dict[type, Callable[[Node, Any, Path, Problems], Node | None]] = {
+    Leaf: _leaf,
+    Free: lambda node, *_: node,
+    Object: _object,
+    Table: _table,
+    Array: _array,
 }

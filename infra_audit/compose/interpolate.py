@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from infra_audit.named import NamedTuple
 from infra_audit.source import Hop, Span
@@ -179,9 +179,7 @@ def interpolate_tree(
             return node  # what stands there does not count
         value = node.value
         kind = type(value)
-        if kind is str:
-            if "$" not in value:
-                return node
+        if kind is str and "$" in value:
             try:
                 text, hops = substitute(value, variables, blank="" if strict else HOLE, demand=strict)
             except TemplateError as error:
@@ -189,24 +187,18 @@ def interpolate_tree(
                 return node
             tell(node, hops)
             return node.with_value(text, *hops)
-        if kind is dict:
-            changed: dict[str, Node] | None = None
-            for key, child in value.items():
-                path.append(key)
-                seen = visit(child)
-                path.pop()
-                if seen is not child:
-                    if changed is None:
-                        changed = dict(value)
-                    changed[key] = seen
-            return node if changed is None else node.with_value(changed)
-        if kind is list:
-            items = []
-            for index, child in enumerate(value):
-                path.append(index)
-                items.append(visit(child))
-                path.pop()
-            return node.with_value(items) if any(a is not b for a, b in zip(items, value, strict=True)) else node
-        return node
+        if kind is not dict and kind is not list:
+            return node
+        changed: Any = None
+        for step, child in value.items() if kind is dict else enumerate(value):
+            if type(child.value) is str and "$" not in child.value:
+                continue  # most values
+            path.append(step)
+            seen = visit(child)
+            path.pop()
+            if seen is not child:
+                changed = changed or value.copy()
+                changed[step] = seen
+        return node.with_value(changed) if changed else node
 
     return visit(root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra_audit.compose.shape import Array, Free, Leaf
+from infra_audit.compose.shape import Array, Bounds, Free, Leaf
 
 STR = frozenset({str})
 NAME = r"[a-zA-Z0-9._-]+"
@@ -15,11 +15,11 @@ flag = Leaf(frozenset({bool, str}), "flag")
 flag_kept = Leaf(frozenset({bool, str}), "flag", keep=True)
 integer = Leaf(frozenset({int, str}), "integer")
 integer_kept = Leaf(frozenset({int, str}), "integer", keep=True)
-natural = Leaf(frozenset({int, str}), "integer", low=0)
-natural_kept = Leaf(frozenset({int, str}), "integer", keep=True, low=0)
+natural = Leaf(frozenset({int, str}), "integer", bounds=Bounds(low=0))
+natural_kept = Leaf(frozenset({int, str}), "integer", keep=True, bounds=Bounds(low=0))
 exact = Leaf(frozenset({int, str}), "exact")
 exact_number = Leaf(frozenset({int}), "exact")
-short_whole = Leaf(frozenset({int}), "uint16", low=0)
+short_whole = Leaf(frozenset({int}), "uint16", bounds=Bounds(low=0))
 """Compose keeps the lowest 16 bits."""
 number_as_integer = Leaf(frozenset({int, float, str}), "integer")
 fraction = Leaf(frozenset({int, float, str}), "fraction")

@@ -26,7 +26,7 @@ from infra_audit.compose.leaves import (
     texts,
     whole_size,
 )
-from infra_audit.compose.shape import Array, Leaf, Object, Table
+from infra_audit.compose.shape import Array, Bounds, Leaf, Object, Table
 
 labels = Table(pair_value, short="pairs")
 fixed_labels = Table(pair_value, short="unique pairs", fixed=True)
@@ -112,7 +112,7 @@ rollout = Object(
         "failure_action": text,
         "monitor": duration,
         "max_failure_ratio": fraction,
-        "order": Leaf(STR, "text", choices=frozenset({"start-first", "stop-first"})),
+        "order": Leaf(STR, "text", bounds=Bounds(choices=frozenset({"start-first", "stop-first"}))),
     },
     keep=True,
 )

@@ -43,6 +43,8 @@ class Problems:
         self._found: dict[tuple[str, str, Span], Problem] = {}
         self.late: list[tuple[Node | Span, Path, str]] = []
         """What Compose looks at after all else: a node is refused unless a later file replaces it."""
+        self.unfinished = False
+        """True once a document had a null, lacked a key or had a `!reset`: ``complete`` has something to look for."""
 
     def add(self, kind: str, message: str, place: Node | Span, path: Path = (), *related: Related) -> None:
         span = place.place if isinstance(place, Node) else place

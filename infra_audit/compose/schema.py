@@ -43,7 +43,7 @@ from infra_audit.compose.parts import (
     string_or_list,
     ulimits,
 )
-from infra_audit.compose.shape import Array, Leaf, Object, Table
+from infra_audit.compose.shape import Array, Bounds, Leaf, Object, Table
 
 __all__ = ["PROJECT", "SERVICE"]
 
@@ -66,13 +66,13 @@ SERVICE = Object(
         ),
         "cap_add": Array(text, key="pair"),
         "cap_drop": Array(text, key="pair"),
-        "cgroup": Leaf(STR, "text", choices=frozenset({"host", "private"})),
+        "cgroup": Leaf(STR, "text", bounds=Bounds(choices=frozenset({"host", "private"}))),
         "cgroup_parent": text,
         "command": command,
         "configs": Array(file_mounts, key="config"),
-        "container_name": Leaf(STR, "text", pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
-        "cpu_count": Leaf(frozenset({int, str}), "integer", low=0),
-        "cpu_percent": Leaf(frozenset({int, str}), "fraction", low=0, high=100),
+        "container_name": Leaf(STR, "text", bounds=Bounds(pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")),
+        "cpu_count": Leaf(frozenset({int, str}), "integer", bounds=Bounds(low=0)),
+        "cpu_percent": Leaf(frozenset({int, str}), "fraction", bounds=Bounds(low=0, high=100)),
         "cpu_shares": number_as_integer,
         "cpu_quota": number_as_integer,
         "cpu_period": number_as_integer,
@@ -87,7 +87,9 @@ SERVICE = Object(
                     "condition": Leaf(
                         STR,
                         "text",
-                        choices=frozenset({"service_started", "service_healthy", "service_completed_successfully"}),
+                        bounds=Bounds(
+                            choices=frozenset({"service_started", "service_healthy", "service_completed_successfully"})
+                        ),
                     ),
                     "restart": flag,
                     "required": Leaf(frozenset({bool}), "flag", keep=True),
@@ -110,7 +112,9 @@ SERVICE = Object(
                             "action": Leaf(
                                 STR,
                                 "text",
-                                choices=frozenset({"rebuild", "sync", "restart", "sync+restart", "sync+exec"}),
+                                bounds=Bounds(
+                                    choices=frozenset({"rebuild", "sync", "restart", "sync+restart", "sync+exec"})
+                                ),
                             ),
                             "target": text,
                             "exec": hook,
@@ -159,7 +163,7 @@ SERVICE = Object(
             {
                 "disable": flag,
                 "interval": duration_kept,
-                "retries": Leaf(frozenset({int, float, str}), "integer", keep=True, low=0),
+                "retries": Leaf(frozenset({int, float, str}), "integer", keep=True, bounds=Bounds(low=0)),
                 "test": Array(text, short="test", replace=True),
                 "timeout": duration_kept,
                 "start_period": duration_kept,
@@ -203,7 +207,7 @@ SERVICE = Object(
             keys=NAME,
         ),
         "oom_kill_disable": flag,
-        "oom_score_adj": Leaf(frozenset({int, str}), "integer", low=-1000, high=1000),
+        "oom_score_adj": Leaf(frozenset({int, str}), "integer", bounds=Bounds(low=-1000, high=1000)),
         "pid": text,
         "pids_limit": number_as_integer,
         "platform": text,
@@ -232,7 +236,9 @@ SERVICE = Object(
         "pull_policy": Leaf(
             STR,
             "text",
-            pattern=r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+",
+            bounds=Bounds(
+                pattern=r"always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+"
+            ),
         ),
         "pull_refresh_after": text,
         "read_only": flag,
@@ -260,7 +266,7 @@ SERVICE = Object(
                     "type": Leaf(
                         STR,
                         "text",
-                        choices=frozenset({"bind", "volume", "tmpfs", "cluster", "npipe", "image"}),
+                        bounds=Bounds(choices=frozenset({"bind", "volume", "tmpfs", "cluster", "npipe", "image"})),
                     ),
                     "source": text,
                     "target": text,
@@ -273,16 +279,16 @@ SERVICE = Object(
                             "recursive": Leaf(
                                 STR,
                                 "text",
-                                choices=frozenset({"enabled", "disabled", "writable", "readonly"}),
+                                bounds=Bounds(choices=frozenset({"enabled", "disabled", "writable", "readonly"})),
                             ),
-                            "selinux": Leaf(STR, "text", choices=frozenset({"z", "Z"})),
+                            "selinux": Leaf(STR, "text", bounds=Bounds(choices=frozenset({"z", "Z"}))),
                         },
                         keep=True,
                     ),
                     "volume": Object({"labels": labels, "nocopy": flag, "subpath": text}, keep=True),
                     "tmpfs": Object(
                         {
-                            "size": Leaf(frozenset({int, str}), "size", low=0),
+                            "size": Leaf(frozenset({int, str}), "size", bounds=Bounds(low=0)),
                             "mode": Leaf(frozenset({int, float}), "integer"),
                         },
                         keep=True,

@@ -14,7 +14,16 @@ from typing import Any, TypeAlias
 
 from infra_audit.named import NamedTuple
 
-__all__ = ["Array", "Free", "Leaf", "Object", "Shape", "Table"]
+__all__ = ["Array", "Bounds", "Free", "Leaf", "Object", "Shape", "Table"]
+
+
+class Bounds(NamedTuple):
+    """The values that a scalar may have: one of some texts, what a pattern is found in, a range of numbers."""
+
+    choices: frozenset[str] = frozenset()
+    pattern: str = ""
+    low: int | None = None
+    high: int | None = None
 
 
 class Leaf(NamedTuple):
@@ -24,10 +33,7 @@ class Leaf(NamedTuple):
     cast: str
     keep: bool = False
     replace: bool = False
-    choices: frozenset[str] = frozenset()
-    pattern: str = ""
-    low: int | None = None
-    high: int | None = None
+    bounds: Bounds | None = None
     null: bool = False
 
 
@@ -81,6 +87,7 @@ class Free:
     """Anything, printed as it is."""
 
     __slots__ = ()
+    null = True
 
 
 Shape: TypeAlias = Leaf | Object | Table | Array | Free
