@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from infra_audit.compose.problems import Path, Problems
 from infra_audit.finding import Related
@@ -18,15 +18,18 @@ def check_consistency(tree: Node, every: frozenset[str], problems: Problems) -> 
     ``every``: the names of all services, also of those whose profile is not active.
     Where a part of the deployment could not be read, a name that is missing proves nothing.
     """
-    services = _section(tree, "services")
+    sections = {key: _section(tree, key) for key in _SECTIONS}
+    services = sections["services"]
     gaps = [problem.subject.name for problem in problems.found() if problem.kind == "gap"]
     for name, service in services.items():
         if service.is_mapping:
-            checks = _Service(name, service, tree, services, every, problems)
-            checks.check(whole="" not in gaps, own=name not in gaps)
+            _Service(name, service, sections, every, problems).check(whole="" not in gaps, own=name not in gaps)
     _container_names(services, problems)
     _cycles(services, problems)
     _resources(tree, problems)
+
+
+_SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
 def _section(tree: Node, key: str) -> dict[str, Node]:
@@ -51,16 +54,15 @@ class _Service:
         self,
         name: str,
         service: Node,
-        tree: Node,
-        services: Mapping[str, Node],
+        sections: Mapping[str, Mapping[str, Node]],
         every: frozenset[str],
         problems: Problems,
     ) -> None:
         self.name = name
         self.every = every
         self.service = service
-        self.tree = tree
-        self.services = services
+        self.sections = sections
+        self.services = sections["services"]
         self.problems = problems
         self.path: Path = ("services", name)
 
@@ -69,26 +71,13 @@ class _Service:
 
     def check(self, *, whole: bool, own: bool) -> None:
         """``whole``: the whole deployment was read; ``own``: all that makes up this service was."""
-        get = self.service.get
-        image = get("image")
-        nothing = (image is None or image.value == "") and get("build") is None and get("provider") is None
-        if nothing and own:
+        fields = self.service.value
+        image = fields.get("image")
+        if own and (image is None or image.value == "") and "build" not in fields and "provider" not in fields:
             self.refuse(self.service, "has neither an image nor a build context")
-        inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
-        if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
-            self.refuse(dockerfile, "gives both dockerfile and dockerfile_inline")
-        platform, platforms = get("platform"), [entry.value for entry in self._entries("build", "platforms")]
-        if platform is not None and _text(platform) and platforms and platform.value not in platforms:
-            self.refuse(platform, f"has the platform {platform.value}, which is not one of build.platforms")
-        if whole:
-            self._services()
-            self._references()
-            self._contexts()
-        self._networks()
-        self._healthcheck()
-        self._twice()
-        self._mounts()
-        self._devices()
+        for keys, needs_whole, check in _CHECKS:
+            if (whole or not needs_whole) and not keys.isdisjoint(fields):
+                check(self)
 
     def _mapping(self, *path: str) -> Iterator[tuple[str, Node]]:
         node = self.service.get(*path)
@@ -98,13 +87,24 @@ class _Service:
         node = self.service.get(*path)
         return node.entries() if node is not None else []
 
-    def _services(self) -> None:
+    def _build(self) -> None:
+        get = self.service.get
+        inline, dockerfile = get("build", "dockerfile_inline"), get("build", "dockerfile")
+        if inline is not None and dockerfile is not None and inline.value and dockerfile.value:
+            self.refuse(dockerfile, "gives both dockerfile and dockerfile_inline")
+        platform, platforms = get("platform"), [entry.value for entry in self._entries("build", "platforms")]
+        if platform is not None and _text(platform) and platforms and platform.value not in platforms:
+            self.refuse(platform, f"has the platform {platform.value}, which is not one of build.platforms")
+
+    def _dependencies(self) -> None:
         for dependency, node in self._mapping("depends_on"):
             required = node.get("required")
             optional = required is not None and required.value is False
             if dependency not in (self.every if optional else self.services):
                 self.refuse(node.key or node, f"depends on {dependency}, which is no service")
-        for key in ("network_mode", "ipc", "pid", "uts"):
+
+    def _shared(self) -> None:
+        for key in _SHARED:
             mode = self.service.get(key)
             shared = _text(mode)
             if mode and shared.startswith("service:") and shared.removeprefix("service:") not in self.services:
@@ -124,12 +124,14 @@ class _Service:
                 test[0], f"has a healthcheck.test that starts with {test[0].value}; it must be CMD, CMD-SHELL or NONE"
             )
 
-    def _references(self) -> None:
-        networks = _section(self.tree, "networks")
+    def _known_networks(self) -> None:
+        networks = self.sections["networks"]
         for network, node in self._mapping("networks"):
             if network not in networks:
                 self.refuse(node.key or node, f"is on the network {network}, which is not defined")
-        volumes = _section(self.tree, "volumes")
+
+    def _known_volumes(self) -> None:
+        volumes = self.sections["volumes"]
         for mount in self._entries("volumes"):
             kind, source = _text(mount.get("type")), mount.get("source")
             if kind == "volume" and source is not None and _text(source) and source.value not in volumes:
@@ -137,10 +139,14 @@ class _Service:
                 self.refuse(source, f"mounts the volume {source.value}, which is not defined{hint}")
             if kind == "bind" and (source is None or source.value == ""):
                 self.refuse(mount, "has a bind mount without a source")
-        for key, section in (("secrets", "secrets"), ("configs", "configs")):
-            self._defined(self._entries(key), section)
+
+    def _known_files(self) -> None:
+        self._defined(self._entries("secrets"), "secrets")
+        self._defined(self._entries("configs"), "configs")
         self._defined(self._entries("build", "secrets"), "secrets")
-        models = _section(self.tree, "models")
+
+    def _known_models(self) -> None:
+        models = self.sections["models"]
         for model, node in self._mapping("models"):
             if model not in models:
                 self.refuse(node.key or node, f"uses the model {model}, which is not defined")
@@ -152,7 +158,7 @@ class _Service:
                 self.refuse(node, f"builds with {name} from {target}, which is no service")
 
     def _defined(self, entries: list[Node], section: str) -> None:
-        declared = _section(self.tree, section)
+        declared = self.sections[section]
         for entry in entries:
             source = entry.get("source")
             name = "" if source is None else source.value
@@ -207,6 +213,8 @@ class _Service:
             if target in places:
                 self.refuse(node, f"mounts {target} twice", Related(places[target].place, "first mounted here"))
             places.setdefault(target, node)
+
+    def _ports(self) -> None:
         for port in self._entries("ports"):
             if port.is_mapping and port.get("target") is None:
                 self.refuse(port, "has a port without a target")
@@ -215,14 +223,20 @@ class _Service:
         for mapped in self._entries("devices"):
             if mapped.is_mapping and "target" not in mapped.value:
                 self.refuse(mapped, "has a device without a target")
+
+    def _device_requests(self) -> None:
         for device in [*self._entries("gpus"), *self._entries("deploy", "resources", "reservations", "devices")]:
             count, ids = device.get("count"), device.get("device_ids")
             if count is not None and ids is not None:
                 self.refuse(count, "asks for devices by count and by device_ids")
+
+    def _watches(self) -> None:
         for watch in self._entries("develop", "watch"):
             action, target = watch.get("action"), watch.get("target")
             if action is not None and action.value in _COPIES and (target is None or target.value == ""):
                 self.refuse(watch, f"watches with the action {action.value} and names no target")
+
+    def _hosts(self) -> None:
         for host in [*self._entries("extra_hosts"), *self._entries("build", "extra_hosts")]:
             name, separator, _ = str(host.value).partition("=")
             if HOLE in str(host.value):
@@ -233,6 +247,7 @@ class _Service:
                 self.refuse(host, f"has an extra host with the name {name!r}, which is none")
 
 
+_SHARED = ("network_mode", "ipc", "pid", "uts")
 _COPIES = ("sync", "sync+restart", "sync+exec")
 _TWICE = (
     ("cpus", "limits", "cpus"),
@@ -240,6 +255,26 @@ _TWICE = (
     ("pids_limit", "limits", "pids"),
     ("mem_reservation", "reservations", "memory"),
 )
+_CHECKS: tuple[tuple[frozenset[str], bool, Callable[[_Service], None]], ...] = (
+    (frozenset({"build"}), False, _Service._build),
+    (frozenset({"depends_on"}), True, _Service._dependencies),
+    (frozenset(_SHARED), True, _Service._shared),
+    (frozenset({"networks"}), True, _Service._known_networks),
+    (frozenset({"volumes"}), True, _Service._known_volumes),
+    (frozenset({"secrets", "configs", "build"}), True, _Service._known_files),
+    (frozenset({"models"}), True, _Service._known_models),
+    (frozenset({"build"}), True, _Service._contexts),
+    (frozenset({"network_mode"}), False, _Service._networks),
+    (frozenset({"healthcheck"}), False, _Service._healthcheck),
+    (frozenset({"scale", "container_name", *(key for key, _, _ in _TWICE)}), False, _Service._twice),
+    (frozenset({"tmpfs", "volumes"}), False, _Service._mounts),
+    (frozenset({"ports"}), False, _Service._ports),
+    (frozenset({"devices"}), False, _Service._devices),
+    (frozenset({"gpus", "deploy"}), False, _Service._device_requests),
+    (frozenset({"develop"}), False, _Service._watches),
+    (frozenset({"extra_hosts", "build"}), False, _Service._hosts),
+)
+"""Keys of which a service must have one, whether the whole deployment must have been read, and what is checked then."""
 
 
 def _known(*nodes: Node | None) -> bool:
