@@ -1,4 +1,4 @@
-"""Facts about a deployment as a whole beside its plan: totals, missing roles, throughput."""
+"""Facts about a deployment as a whole beside its plan: totals and throughput."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from infra_audit.deployment import Deployment, Subject
 from infra_audit.errors import Undecidable
-from infra_audit.facts.registry import Evidence, Fact, Item, Known, Unknown, evaluate, fact, value_of
+from infra_audit.facts.registry import Evidence, Fact, Known, Unknown, evaluate, fact, value_of
 from infra_audit.facts.services import replicas_node
 from infra_audit.named import NamedTuple
 from infra_audit.plan import PlanBinding, Role
@@ -81,6 +81,10 @@ def _share(service: Subject, limit: str, value: float, count: int, takes: Eviden
     return _Share(value * count, excess, (takes,))
 
 
+def _services_node(deployment: Deployment) -> Node:
+    return deployment.tree.get("services") or deployment.tree
+
+
 def _whole(total: _Total) -> Fact[float]:
     return Unknown(total.missing) if total.missing else Known(total.value, *total.because)
 
@@ -117,31 +121,6 @@ def memory_limited(deployment: Subject) -> Fact[float]:
 def memory_total(deployment: Subject) -> Fact[float]:
     """Σ memory limit × replicas over all services that keep running, in bytes; unknown where one has no limit."""
     return _whole(_memory_total(deployment))
-
-
-# -- roles ---------------------------------------------------------------------------------------
-
-
-def _services_node(deployment: Deployment) -> Node:
-    return deployment.tree.get("services") or deployment.tree
-
-
-@fact("deployment.missing_roles", on="deployment")
-def missing_roles(deployment: Subject) -> Fact[list[Item]]:
-    """Roles of the adopted plan that no service fills."""
-    plan: PlanBinding | None = deployment.deployment.plan
-    node = _services_node(deployment.deployment)
-    missing = plan.missing_roles() if plan else []
-    return Known([Item(f"{role.name} ({_match_text(role)})", (Evidence(node),)) for role in missing], node)
-
-
-def _match_text(role: Role) -> str:
-    """How a service would fill the role: "product redis", "service api-* or image team/api"."""
-    match = role.match
-    parts = [f"label {key}" if value is None else f"label {key}={value}" for key, value in match.labels]
-    for kind, names in (("service", match.services), ("image", match.images), ("product", match.products)):
-        parts += [f"{kind} {name}" for name in names]
-    return " or ".join(parts)
 
 
 # -- throughput ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Facts about what a plan documents of a service beside its size: environment variables and published ports."""
+"""Facts about what a plan documents beside sizes: roles, panels, environment variables and published ports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra_audit.errors import Undecidable
 from infra_audit.facts.host_ports import is_on_host_network, published_ports
 from infra_audit.facts.registry import Evidence, Fact, Item, Known, fact
 from infra_audit.facts.services import environment
-from infra_audit.plan import Bound
+from infra_audit.plan import Bound, Role
 from infra_audit.tree import Node
 
 __all__: list[str] = []
@@ -27,6 +27,27 @@ def is_to_be_watched(service: Subject) -> Fact[bool]:
     """False where the plan says of the service's role that nobody has to watch it (`monitored: false`)."""
     plan = service.deployment.plan
     return Known(plan is None or plan.lookup(service, "monitored") is not False, service.node)
+
+
+# -- roles ---------------------------------------------------------------------------------------
+
+
+@fact("deployment.missing_roles", on="deployment")
+def missing_roles(deployment: Subject) -> Fact[list[Item]]:
+    """Roles of the adopted plan that no service fills."""
+    whole = deployment.deployment
+    node = whole.tree.get("services") or whole.tree
+    missing = whole.plan.missing_roles() if whole.plan else []
+    return Known([Item(f"{role.name} ({_match_text(role)})", (Evidence(node),)) for role in missing], node)
+
+
+def _match_text(role: Role) -> str:
+    """How a service would fill the role: "product redis", "service api-* or image team/api"."""
+    match = role.match
+    parts = [f"label {key}" if value is None else f"label {key}={value}" for key, value in match.labels]
+    for kind, names in (("service", match.services), ("image", match.images), ("product", match.products)):
+        parts += [f"{kind} {name}" for name in names]
+    return " or ".join(parts)
 
 
 # -- panels --------------------------------------------------------------------------------------
