@@ -118,7 +118,7 @@ def _object(node: Node, shape: Object, path: Path, problems: Problems) -> Node |
             children[key] = decoded
     for key in shape.required:
         problems.unfinished = problems.unfinished or key not in children
-    return node.with_value(children)
+    return _holding(node, children)
 
 
 _ULIMITS = {
@@ -155,7 +155,7 @@ def _table(node: Node, shape: Table, path: Path, problems: Problems) -> Node | N
         decoded = decode(child, shape.value, (*path, key), problems)
         if decoded is not None:
             children[key] = decoded
-    return node.with_value(children)
+    return _holding(node, children)
 
 
 def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | None:
@@ -185,7 +185,12 @@ def _array(node: Node, shape: Array, path: Path, problems: Problems) -> Node | N
                 continue
             seen.add(decoded.value)
         items.append(decoded)
-    return node.with_value(unique(items, shape.key))
+    return _holding(node, unique(items, shape.key))
+
+
+def _holding(node: Node, children: dict[str, Node] | list[Node]) -> Node:
+    """The collection with these children: itself where it has them already."""
+    return node if node.value == children else node.with_value(children)
 
 
 # -- scalars --------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ _TAGGED: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _COMPOSE_TAGS = frozenset({"!reset", "!override"})
+_span = Span._make
 
 
 class Issue(NamedTuple):
@@ -152,10 +153,11 @@ class _Builder:
         return ReadError(message, file=span.source.path, line=span.line, column=span.column)
 
     def _span(self, start: Any, end: Any) -> Span:
-        if self.by_index or end.line >= self.lines:  # libyaml counts a line that a lone "?" does not begin
+        last = end.line
+        if self.by_index or last >= self.lines:  # libyaml counts a line that a lone "?" does not begin
             length = len(self.source.text)
             return self.source.span(min(start.index, length), min(end.index, length))
-        return Span._make((self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1))
+        return _span((self.source, start.line + 1, start.column + 1, last + 1, end.column + 1))
 
     def _documents(self) -> list[YamlDocument]:
         found: list[YamlDocument] = []
@@ -244,7 +246,7 @@ class _Builder:
             return span
         until = last.hops[-1].span if last.hops else last.span  # an alias ends where it is written
         assert until is not None
-        return Span._make((self.source, span.line, span.column, until.end_line, until.end_column))
+        return _span((self.source, span.line, span.column, until.end_line, until.end_column))
 
     def _tag(self, tag: str | None) -> str:
         return tag if tag in _COMPOSE_TAGS else ""
@@ -279,7 +281,7 @@ class _Builder:
         span = self._span(event.start_mark, event.end_mark)
         if kind is ScalarEvent:
             text: str = event.value
-            if event.implicit[0] and event.tag is None and text != "<<" and type(resolve_plain(text)) is not str:
+            if type(resolve_plain(text)) is not str and event.implicit[0] and event.tag is None:
                 self.issues.append(Issue("key-type", f"the key {text or 'null'} is no string: quote it", span))
             if text in keys:
                 first = keys[text]
