@@ -19,22 +19,26 @@ __all__ = ["condense"]
 def condense(deployment: Deployment, policies: Iterable[Policy], findings: Sequence[Finding]) -> list[Finding]:
     """One finding where most subjects lack the same thing, and one where several share one place."""
     folding = {policy.id: policy for policy in policies if policy.fold}
-    found = {folding[finding.policy].subject for finding in findings if finding.policy in folding}
-    wholes = {kind: _wholes(deployment, kind) for kind in found}
+    wholes: dict[str, dict[SubjectRef, Subject]] = {}
     groups: dict[tuple[str, Severity, str, Subject], list[Finding]] = {}
     rest: list[Finding] = []
     for finding in findings:
-        if finding.policy in folding and finding.suppressed is None:
-            whole = wholes[folding[finding.policy].subject].get(finding.subject, deployment.root)
-            groups.setdefault((finding.policy, finding.severity, finding.evidence, whole), []).append(finding)
-        else:
+        policy = folding.get(finding.policy)
+        if policy is None or finding.suppressed is not None:
             rest.append(finding)
+            continue
+        kind = policy.subject
+        if kind not in wholes:
+            wholes[kind] = _wholes(deployment, kind)
+        whole = wholes[kind].get(finding.subject, deployment.root)
+        groups.setdefault((finding.policy, finding.severity, finding.evidence, whole), []).append(finding)
     result: list[Finding] = []
-    for (policy, _, _, whole), group in groups.items():
-        total = sum(one is whole for one in wholes[folding[policy].subject].values())
-        failing = {finding.subject for finding in group}
-        if len(failing) >= 2 and len(failing) * 2 > total:
-            result.append(_folded(whole, folding[policy], group, total))
+    for (policy_id, _, _, whole), group in groups.items():
+        policy = folding[policy_id]
+        total = [*wholes[policy.subject].values()].count(whole)
+        failing = len({finding.subject for finding in group})
+        if failing >= 2 and failing * 2 > total:
+            result.append(_folded(whole, policy, group, total))
         else:
             rest.extend(group)
     return result + _joined(rest)
@@ -47,8 +51,9 @@ _PARTS_OF = {"panel": "dashboard"}
 def _wholes(deployment: Deployment, kind: str) -> dict[SubjectRef, Subject]:
     """For each subject of a kind what it is a part of: its dashboard, else the deployment."""
     parent = _PARTS_OF.get(kind)
+    root = deployment.root
     return {
-        one.ref: one.parent if one.parent is not None and one.parent.kind == parent else deployment.root
+        one.ref: one.parent if one.parent is not None and one.parent.kind == parent else root
         for one in deployment.subjects(kind)
     }
 
@@ -79,7 +84,7 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
         related.add(finding.place, finding.message)
     return Finding(
         policy=first.policy,
-        severity=max(finding.severity for finding in group),
+        severity=first.severity,
         deployment=first.deployment,
         subject=whole.ref,
         message=f"{len(names)} of {total} {kinds}: {message} ({_listed(names)})",
