@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from itertools import groupby
 
 from infra_audit.finding import DeploymentInfo, Finding, Gap, Report, Severity, SubjectRef
@@ -26,7 +27,7 @@ def render(report: Report, look: Look) -> str:
     def shown(number: int) -> str:
         info, findings, gaps = parts[number]
         active = [finding for finding in findings if finding.suppressed is None]
-        return "".join(f"{line}\n" for line in _deployment(info, active, gaps, look, style))
+        return "\n".join((*_deployment(info, active, gaps, look, style), ""))
 
     return "".join((*spread(shown, len(parts)), _closing(report, style), "\n"))
 
@@ -40,13 +41,14 @@ def _deployment(
     for note in info.notes:
         yield from wrap(mask(note), look.width, "  ", "    ")
     yield ""
+    frame = cache(partial(code_frame, width=look.width, style=style))  # several findings share a place
     shown = [finding for finding in findings if not finding.folded]
     for subject, group in _subjects(shown):
         yield style(
             "bold", subject.kind if subject.kind == "deployment" else f"{subject.kind} {printable(subject.name)}"
         )
         for finding in group:
-            yield from _finding(finding, look, style)
+            yield from _finding(finding, frame, look, style)
             yield ""
     for part in (_folded(findings, look), list(_gaps(gaps, look, style))):
         if part:
@@ -70,12 +72,12 @@ def _subjects(findings: list[Finding]) -> list[tuple[SubjectRef, list[Finding]]]
     return [(subject, sorted(group, key=lambda finding: -finding.severity)) for subject, group in ordered]
 
 
-def _finding(finding: Finding, look: Look, style: Style) -> Iterator[str]:
+def _finding(finding: Finding, frame: Callable[..., list[str]], look: Look, style: Style) -> Iterator[str]:
     severity = finding.severity.name
     message = printable(mask(finding.message))
     place = style("place", printable(str(finding.place)))
     yield f"{place}: {style(severity, severity)}: {message} {style('dim', f'[{finding.policy}]')}"
-    yield from code_frame(finding.place, look.width, style, severity)
+    yield from frame(finding.place, severity=severity)
     for related in finding.related[:_MAX_RELATED]:
         note = printable(mask(related.note)) or excerpt(related.span)
         yield f"       {style('place', printable(str(related.span)))}" + (f": {note}" if note else "")
