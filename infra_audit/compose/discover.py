@@ -250,8 +250,10 @@ class _Finder:
     def compose_file(self, folder: str, environ: Mapping[str, str]) -> list[str]:
         """The files that COMPOSE_FILE names, in the environment or in a folder's .env."""
         entries: dict[str, str | None] = {}
-        with suppress(ReadError):
-            entries = {entry.key: entry.value for entry in read_env(self._reader.read(os.path.join(folder, ".env")))}
+        file = os.path.join(folder, ".env")
+        if os.path.isfile(file):
+            with suppress(ReadError):
+                entries = {entry.key: entry.value for entry in read_env(self._reader.read(file))}
         entries.update(environ)
         separator = entries.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
         return [absolute(part, folder) for part in (entries.get("COMPOSE_FILE") or "").split(separator) if part]
@@ -317,12 +319,12 @@ def _names(node: Node) -> set[str]:
 
 def _compose_folders(top: str) -> Iterator[tuple[str, list[str]]]:
     depth = top.rstrip(os.sep).count(os.sep)
-    for folder, folders, _ in os.walk(top):
+    for folder, folders, files in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         if folder.count(os.sep) - depth >= _MAX_DEPTH:
             folders.clear()
-        names = _compose_names(folder)
-        if names or os.path.isfile(os.path.join(folder, ".env")):
+        names = sorted(filter(_COMPOSE.fullmatch, files))
+        if names or ".env" in files:
             yield folder, names
 
 
