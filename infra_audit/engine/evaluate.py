@@ -259,12 +259,16 @@ class RelatedPlaces:
     """Related places in order, each once, without the primary one."""
 
     def __init__(self, primary: Span) -> None:
-        self._seen = {key_of(primary)}
+        self._primary = primary
+        self._seen: set[tuple[str, int, int, int, int]] = set()
         self._places: list[Related] = []
 
     def add(self, span: Span, note: str) -> None:
-        if key_of(span) not in self._seen:
-            self._seen.add(key_of(span))
+        if not self._seen:  # few findings have related places
+            self._seen.add(key_of(self._primary))
+        key = key_of(span)
+        if key not in self._seen:
+            self._seen.add(key)
             self._places.append(Related(span, note))
 
     def of_hops(self, evidence: Evidence) -> None:

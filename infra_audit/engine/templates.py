@@ -66,6 +66,8 @@ def facts_in(message: str) -> tuple[str, ...]:
 def fill(message: str, values: Mapping[str, tuple[Any, str]]) -> str:
     """The message with each placeholder replaced; ``values`` gives name → (value, unit)."""
     pieces, rest = _taken_apart(message)
+    if not pieces:
+        return rest
     filled = ""
     for text, name, form, written in pieces:
         filled += text

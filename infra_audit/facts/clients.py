@@ -64,6 +64,9 @@ class Account(NamedTuple):
 _URL_LOGIN = Pattern(r"://(?P<user>[^\s/:@\"']*)(?::(?P<password>[^\s@/\"']*))?@")
 _DSN_USER = Pattern(r"(?:\A|[\s;])(?:user|username|user id|uid)\s*=\s*(?P<user>[^\s;]+)", re.IGNORECASE)
 _DSN_PASSWORD = Pattern(r"(?:\A|[\s;])(?:password|pwd)\s*=\s*(?P<password>[^\s;]+)", re.IGNORECASE)
+_USER_ENDINGS = ("USER", "USERNAME")
+_PASSWORD_ENDINGS = ("PASSWORD", "PASS", "PWD", "PASSWD")
+_LOGIN_ENDINGS = (*_USER_ENDINGS, *_PASSWORD_ENDINGS)
 _HOST_ENDINGS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "URL", "URI", "ENDPOINT")
 
 
@@ -139,21 +142,23 @@ def _decoded(text: str) -> str:
 
 def _beside(client: Subject, key: str, product: str) -> tuple[str | None, str | None, Node | None]:
     """User and password that stand in variables of the same prefix, or of the product's own names."""
+    variables = {name: node for name, node in environment_items(client) if name.endswith(_LOGIN_ENDINGS)}
+    if not variables:
+        return None, None, None
     ending = next((one for one in _HOST_ENDINGS if key.upper().endswith(one)), "")
     prefix = key[: len(key) - len(ending)]
-    variables = dict(environment_items(client))
     prefixes = list(dict.fromkeys((prefix, *_PREFIXES.get(product, ()))))
     user = next(
         (
             str(variables[name].value)
             for one in prefixes
-            for name in (f"{one}USER", f"{one}USERNAME")
+            for name in (f"{one}{ending}" for ending in _USER_ENDINGS)
             if name in variables and variables[name].value
         ),
         None,
     )
     for one in prefixes:
-        for ending in ("PASSWORD", "PASS", "PWD", "PASSWD"):
+        for ending in _PASSWORD_ENDINGS:
             node = variables.get(f"{one}{ending}")
             if node is not None and node.value:
                 return user, str(node.value), node

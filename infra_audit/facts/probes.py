@@ -27,7 +27,7 @@ _FETCHERS = frozenset(("curl", "wget"))
 _NEED_ARGUMENTS = frozenset(("curl", "wget", "nc", "test", "[", "grep"))
 _DURATIONS = ("interval", "timeout", "start_period", "start_interval")
 _HTTP = Pattern(r"(?:https?://)?[\w.\[\]-]+(?::\d+)?(?:/\S*)?\s", re.ASCII, hints=(" ", "\t", "\n"))
-_VARIABLE_PORT = Pattern(r"https?://[^/\s]*\$")
+_VARIABLE_PORT = Pattern(r"https?://[^/\s]*\$", hints=("$",))
 _DASH_OR_ASH = (
     "alpine",
     "slim",
