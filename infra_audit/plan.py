@@ -251,6 +251,8 @@ class PlanBinding(NamedTuple):
 
     def binds(self, subject: Subject, paths: Iterable[str]) -> bool:
         """True where the plan says something for a subject at all of these paths."""
+        if subject.kind == "service" and subject.name not in self.filled:
+            return False
         values, _ = self._section(subject)
         return values is not None and all(_find(values, path) not in (MISSING, None) for path in paths)
 

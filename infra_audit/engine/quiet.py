@@ -7,7 +7,7 @@ unknown fact, a value that the plan gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from infra_audit.deployment import Subject
@@ -27,7 +27,7 @@ def quiet(where: Condition | None, require: Condition | None) -> Test:
     if require is None:
         return lambda *_: True
     holds = surely(require, True)
-    return holds if where is None else _some((surely(where, False), holds))
+    return holds if where is None else _some([surely(where, False), holds])
 
 
 def surely(condition: Condition | None, truth: bool) -> Test:
@@ -42,7 +42,15 @@ def surely(condition: Condition | None, truth: bool) -> Test:
     return _every(tests) if isinstance(condition, All) is truth else _some(tests)
 
 
-def _every(tests: Iterable[Test]) -> Test:
+_PAIR = 2
+"""Most tests have two parts, which need no loop."""
+
+
+def _every(tests: Sequence[Test]) -> Test:
+    if len(tests) == _PAIR:
+        first, second = tests
+        return lambda subject, parameters: first(subject, parameters) and second(subject, parameters)
+
     def test(subject: Subject, parameters: Mapping[str, Any]) -> bool:
         for each in tests:  # noqa: SIM110 - a generator would cost more than the tests
             if not each(subject, parameters):
@@ -52,7 +60,11 @@ def _every(tests: Iterable[Test]) -> Test:
     return test
 
 
-def _some(tests: Iterable[Test]) -> Test:
+def _some(tests: Sequence[Test]) -> Test:
+    if len(tests) == _PAIR:
+        first, second = tests
+        return lambda subject, parameters: first(subject, parameters) or second(subject, parameters)
+
     def test(subject: Subject, parameters: Mapping[str, Any]) -> bool:
         for each in tests:  # noqa: SIM110
             if each(subject, parameters):
