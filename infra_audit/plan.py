@@ -262,7 +262,7 @@ class PlanBinding(NamedTuple):
         node = self.plan.node
         if node is None or values is None:
             return None
-        found = node.get(*steps)
+        found = node.get(*steps) if steps else node
         for step in path.split("."):
             found = None if found is None else found.get(step)
         return None if found is None else found.place

@@ -94,20 +94,19 @@ class Node:
             return self.key
         return self.span
 
-    def get(self, *path: str | int) -> Node | None:
+    def get(self, step: str | int, *more: str | int) -> Node | None:
         """The node at a path of keys and indexes, or None where there is none."""
-        node = self
-        for step in path:
-            value = node.value
-            if type(value) is dict:
-                child: Node | None = value.get(step)
-                if child is None:
-                    return None
-                node = child
-            elif type(value) is list and type(step) is int and -len(value) <= step < len(value):
-                node = value[step]
-            else:
+        value = self.value
+        if type(value) is dict:
+            node: Node | None = value.get(step)
+        elif type(value) is list and type(step) is int and -len(value) <= step < len(value):
+            node = value[step]
+        else:
+            return None
+        for each in more:
+            if node is None:
                 return None
+            node = node.get(each)
         return node
 
     def items(self) -> Iterator[tuple[str, Node]]:

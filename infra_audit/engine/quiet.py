@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from infra_audit.deployment import Subject
 from infra_audit.engine.conditions import COMPARISONS, All, Condition, Leaf, Not, to_unit
-from infra_audit.facts.registry import Known, evaluate, unit_of
+from infra_audit.facts.registry import Known, compute, evaluate, unit_of
 
 __all__ = ["Test", "quiet", "surely"]
 
@@ -98,7 +98,7 @@ def _unsure(_: Subject, __: Mapping[str, Any]) -> bool:
 
 def _is(fact: str, wanted: bool, truth: bool) -> Test:
     def test(subject: Subject, _: Mapping[str, Any]) -> bool:
-        known = subject.cache.get(fact) or evaluate(subject, fact)
+        known = subject.cache.get(fact) or compute(subject, fact)
         return type(known) is Known and (known.value is wanted) is truth
 
     return test
@@ -106,7 +106,7 @@ def _is(fact: str, wanted: bool, truth: bool) -> Test:
 
 def _exists(fact: str, wanted: bool) -> Test:
     def test(subject: Subject, _: Mapping[str, Any]) -> bool:
-        known = subject.cache.get(fact) or evaluate(subject, fact)
+        known = subject.cache.get(fact) or compute(subject, fact)
         return type(known) is Known and (known.value is not None) is wanted
 
     return test
@@ -116,7 +116,7 @@ def _empty(fact: str) -> Test:
     """True for what is empty. What is not may hold items that are undecided, of which ``judge`` knows."""
 
     def test(subject: Subject, _: Mapping[str, Any]) -> bool:
-        known = subject.cache.get(fact) or evaluate(subject, fact)
+        known = subject.cache.get(fact) or compute(subject, fact)
         return type(known) is Known and not known.value and known.value not in (0, False)
 
     return test
@@ -130,7 +130,7 @@ def _compared(leaf: Leaf, truth: bool) -> Test:
 
     def test(subject: Subject, _: Mapping[str, Any]) -> bool:
         nonlocal right
-        known = subject.cache.get(fact) or evaluate(subject, fact)
+        known = subject.cache.get(fact) or compute(subject, fact)
         if type(known) is not Known:
             return False
         if right is _LATER:  # the unit is known once somebody asked for the fact
@@ -151,7 +151,7 @@ def _compared_with(leaf: Leaf, truth: bool, right: _Right) -> Test:
     compare = COMPARISONS[leaf.comparison]
 
     def test(subject: Subject, parameters: Mapping[str, Any]) -> bool:
-        known = subject.cache.get(fact) or evaluate(subject, fact)
+        known = subject.cache.get(fact) or compute(subject, fact)
         if type(known) is not Known:
             return False
         try:

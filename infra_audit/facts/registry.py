@@ -34,6 +34,7 @@ __all__ = [
     "Item",
     "Known",
     "Unknown",
+    "compute",
     "definitions",
     "evaluate",
     "expect",
@@ -249,8 +250,13 @@ def unit_of(name: str) -> str:
 def evaluate(subject: Subject, name: str) -> Fact[Any]:
     """The fact of a subject, computed at the first call. Never raises on bad input."""
     cached = subject.cache.get(name)
-    if cached is not None:
-        return cached if cached is not _RUNNING else Unknown(f"{name} depends on itself", internal=True)
+    if cached is None:
+        return compute(subject, name)
+    return cached if cached is not _RUNNING else Unknown(f"{name} depends on itself", internal=True)
+
+
+def compute(subject: Subject, name: str) -> Fact[Any]:
+    """A fact that the subject's cache does not hold yet."""
     definition = _definitions.get(name) or _find(name)
     if definition is None:
         raise UsageError(f"unknown fact {name}")
