@@ -37,7 +37,8 @@ class Files:
         location = os.path.abspath(path)
         known = self._read.get(location)
         if known is None:
-            known = self._read[location] = Source(display_path(location), _text(location), location)
+            shown = display_path(location)
+            known = self._read[location] = Source(shown, _text(location, shown), location)
         return known
 
     def exists(self, path: str) -> bool:
@@ -67,8 +68,7 @@ class Files:
         return list(self._read.values())
 
 
-def _text(location: str) -> str:
-    shown = display_path(location)
+def _text(location: str, shown: str) -> str:
     try:
         status = os.stat(location)
         if stat.S_ISDIR(status.st_mode):
