@@ -26,15 +26,20 @@ class Run(NamedTuple):
 
 
 def measure(commands: Mapping[str, Sequence[str]], cwd: str, runs: int, env: Mapping[str, str]) -> dict[str, list[Run]]:
-    """Every run of each command but the first, which fills caches. A busy machine slows all of them."""
+    """Every run of each command but the first, which fills caches. A busy machine slows all of them.
+
+    Each turn begins with another command: after one that is busy for long, a machine may be slow for a while.
+    """
     measured: dict[str, list[Run]] = {name: [] for name in commands}
     starter = [sys.executable, "-I", "-S", __file__]
     with subprocess.Popen(starter, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as small:
         assert small.stdin is not None
         assert small.stdout is not None
         for turn in range(runs + 1):
-            for name, command in commands.items():
-                small.stdin.write(f"{json.dumps(command)}\n")
+            names = list(commands)
+            first = turn % len(names)
+            for name in names[first:] + names[:first]:
+                small.stdin.write(f"{json.dumps(commands[name])}\n")
                 small.stdin.flush()
                 run = Run(*json.loads(small.stdout.readline()))
                 if turn:

@@ -138,7 +138,7 @@ def run(case: str, folder: Path, runs: int, env: Mapping[str, str], linter: str 
         title, commands, against = case, start_up(), 'python -c "import click"'
     elif case == "tree":
         title, commands, against = f"tree of {DEPLOYMENTS} deployments", many_files(here, linter), PEER
-        runs = max(3, runs // 3)
+        runs = max(4, runs // 3)
     elif case == "dashboard":
         commands = one_dashboard(here)
         title, against = f"dashboard of {DASHBOARD_BYTES // 1_000_000} MB", "floor: Python that parses the file"
