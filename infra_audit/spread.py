@@ -13,24 +13,25 @@ __all__ = ["spread"]
 
 T = TypeVar("T")
 
-_WORTH_IT = 24
-"""Fewer pieces are done by the time that other processes have started."""
+_WORTH_IT = 12
+"""Pieces for each process: fewer are done by the time that another one has started."""
 
 
 def spread(work: Callable[[int], T], pieces: int) -> Iterator[T]:
     """``work(0)``, ``work(1)``, … up to ``pieces``, in that order; what one raises is raised here.
 
-    Several processes share many pieces; they are copies of this one, so ``work`` sees all that it
-    sees here, and what it changes elsewhere is lost. Results travel by pickle.
+    This process and copies of it share many pieces. ``work`` sees all that it sees here; what it changes elsewhere
+    may be lost. Results of the copies travel by pickle.
     """
-    cores = _cores()
-    if pieces < _WORTH_IT or cores < 2:
+    processes = min(_cores(), pieces // _WORTH_IT)
+    if processes < 2:
         yield from map(work, range(pieces))
         return
-    copies = [_Copy(work, range(first, pieces, cores)) for first in range(cores)]
+    copies = [_Copy(work, range(first, pieces, processes)) for first in range(1, processes)]
     try:
         for piece in range(pieces):
-            yield copies[piece % cores].take()
+            turn = piece % processes
+            yield copies[turn - 1].take() if turn else work(piece)
     finally:
         for copy in copies:
             copy.end()
