@@ -28,17 +28,17 @@ class Run(NamedTuple):
 def measure(commands: Mapping[str, Sequence[str]], cwd: str, runs: int, env: Mapping[str, str]) -> dict[str, list[Run]]:
     """Every run of each command but the first, which fills caches. A busy machine slows all of them.
 
-    Each turn begins with another command: after one that is busy for long, a machine may be slow for a while.
+    Their order changes from turn to turn: after one that is busy for long, a machine may be slow for a while.
     """
+    import random  # which the small process does without
+
     measured: dict[str, list[Run]] = {name: [] for name in commands}
     starter = [sys.executable, "-I", "-S", __file__]
     with subprocess.Popen(starter, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as small:
         assert small.stdin is not None
         assert small.stdout is not None
         for turn in range(runs + 1):
-            names = list(commands)
-            first = turn % len(names)
-            for name in names[first:] + names[:first]:
+            for name in random.Random(turn).sample(list(commands), len(commands)):
                 small.stdin.write(f"{json.dumps(commands[name])}\n")
                 small.stdin.flush()
                 run = Run(*json.loads(small.stdout.readline()))
@@ -71,7 +71,7 @@ def table(title: str, measured: Mapping[str, Sequence[Run]], against: str) -> It
 
 
 def _medians(runs: Sequence[Run]) -> Run:
-    import statistics  # which the small process does without
+    import statistics  # likewise
 
     return Run(*(statistics.median(values) for values in zip(*runs, strict=True)))
 
