@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from infra_audit.deployment import Deployment, Subject
-from infra_audit.engine.evaluate import key_of
+from infra_audit.engine.evaluate import RelatedPlaces, key_of
 from infra_audit.engine.policies import Policy
 from infra_audit.facts.finders import FINDERS
 from infra_audit.finding import Finding, Related, Severity, SubjectRef
@@ -79,10 +79,9 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
         names = [name.removeprefix(f"{whole.name}/") for name in names]
     beside = policy.subject in FINDERS  # what is not in the Compose files has no section there
     place = first.place if beside else _section(deployment, policy.subject, first)
-    related: dict[Any, Related] = {}
+    related = RelatedPlaces(place)
     for finding in group:
-        related.setdefault(key_of(finding.place), Related(finding.place, finding.message))
-    related.pop(key_of(place), None)
+        related.add(finding.place, finding.message)
     return Finding(
         policy=first.policy,
         severity=first.severity,
@@ -92,7 +91,7 @@ def _folded(whole: Subject, policy: Policy, group: list[Finding], total: int) ->
         place=place,
         value=names,
         expected=first.expected,
-        related=tuple(related.values()),
+        related=related.places(),
         fix=first.fix,
         edits=tuple(edit for finding in group for edit in finding.edits),
         evidence=first.evidence,

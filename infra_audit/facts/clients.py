@@ -152,14 +152,14 @@ def _beside(client: Subject, key: str, product: str) -> tuple[str | None, str | 
         (
             str(variables[name].value)
             for one in prefixes
-            for name in (f"{one}{ending}" for ending in _USER_ENDINGS)
+            for name in (one + last for last in _USER_ENDINGS)
             if name in variables and variables[name].value
         ),
         None,
     )
     for one in prefixes:
-        for ending in _PASSWORD_ENDINGS:
-            node = variables.get(f"{one}{ending}")
+        for last in _PASSWORD_ENDINGS:
+            node = variables.get(one + last)
             if node is not None and node.value:
                 return user, str(node.value), node
     return user, None, None

@@ -280,21 +280,21 @@ def _units(node: Node) -> Iterator[Node]:
     yield from field_units(node.get("options", "fieldOptions"))
     for path in (("format",), ("options", "valueOptions", "unit"), ("yAxis", "format"), ("options", "yAxis", "unit")):
         found = node.get(*path)
-        if text_of(found):
-            yield found  # type: ignore[misc]
+        if found is not None and text_of(found):
+            yield found
     axes = node.get("yaxes")
     for axis in axes.entries() if axes else ():
         shown = axis.get("show")
         unit = axis.get("format")
-        if text_of(unit) and (shown is None or shown.value is not False):
-            yield unit  # type: ignore[misc]
+        if unit is not None and text_of(unit) and (shown is None or shown.value is not False):
+            yield unit
     formats = node.get("y_formats")
     yield from formats.entries() if formats else ()
     styles = node.get("styles")
     for style in styles.entries() if styles else ():
         unit = style.get("unit")
-        if text_of(unit):
-            yield unit  # type: ignore[misc]
+        if unit is not None and text_of(unit):
+            yield unit
 
 
 def field_units(config: Node | None) -> Iterator[Node]:
